@@ -1,0 +1,39 @@
+/**
+ * Whatever differs by runtime stands here alone: Bun (the compiled binary), Deno and Node 24 run the same program.
+ *
+ * Invariant: no other file of `src` names a runtime or imports a runtime's own modules.
+ */
+import { NodeChildProcessSpawner, NodeCrypto, NodeFileSystem, NodePath, NodeRuntime, NodeStdio, NodeTerminal } from "@effect/platform-node-shared"
+import { Cause, Exit, Layer } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { Socket } from "effect/socket"
+
+/** The global `WebSocket` of all three runtimes takes headers, which Effect's stock constructor refuses. */
+const webSocket = Layer.succeed(Socket.WebSocketConstructor)(
+  (url, options) => new globalThis.WebSocket(url, options as never)
+)
+
+/** Files, paths, terminal, child processes, crypto, HTTP client and WebSocket constructor. */
+export const platform = Layer.mergeAll(
+  NodeChildProcessSpawner.layer.pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        NodeFileSystem.layer,
+        NodeCrypto.layer,
+        NodePath.layer,
+        NodeStdio.layer,
+        NodeTerminal.layer
+      )
+    )
+  ),
+  FetchHttpClient.layer,
+  webSocket
+)
+
+/** Runs the program until it ends or a signal comes. Ending by SIGTERM or SIGINT is success: exit code 0. */
+export const runMain = NodeRuntime.runMain
+
+export const signalIsSuccess = {
+  teardown: <E, A>(exit: Exit.Exit<A, E>, done: (code: number) => void) =>
+    done(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+}
