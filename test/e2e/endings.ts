@@ -1,0 +1,133 @@
+/**
+ * How a run can end, through a pool that names its org, GVC and location and through one that leaves them blank, so that
+ * the agent takes the values that Control Plane injects into its own workload.
+ */
+import { join } from "node:path"
+import { Effect } from "effect"
+import { access, agentCommand, injected, online, startAgent } from "../../scripts/local/agent.ts"
+import { type Deployment, deploy, flowFolder, flowRepository } from "../../scripts/local/deployments.ts"
+import { isFinal } from "../../scripts/local/prefect-server.ts"
+import { type Expected, promises, readRecord } from "../../scripts/local/run-record.ts"
+import type { World } from "../../scripts/local/world.ts"
+import { type Suite, keeps, must } from "./suite.ts"
+
+interface Ending {
+  readonly name: string
+  readonly deployment: Omit<Deployment, "pool" | "source"> & { readonly from: "folder" | "git" }
+  readonly cancel?: boolean
+  readonly expected: Expected
+}
+
+const endings: ReadonlyArray<Ending> = [
+  {
+    name: "a flow from a folder that completes",
+    deployment: { name: "completes", from: "folder", entrypoint: "flows.py:completes", tags: ["kept"] },
+    expected: { state: "COMPLETED", stages: ["completed"], output: "printed by the flow process for world" }
+  },
+  {
+    name: "a flow from a git repository that completes",
+    deployment: { name: "git", from: "git", entrypoint: "flows.py:completes", parameters: { name: "git" } },
+    expected: { state: "COMPLETED", stages: ["completed"], output: "printed by the flow process for git" }
+  },
+  {
+    name: "a flow that raises",
+    deployment: { name: "fails", from: "folder", entrypoint: "flows.py:fails" },
+    expected: { state: "FAILED", stages: ["completed"], message: /the input file is empty/ }
+  },
+  {
+    name: "a flow whose processes die before they report",
+    deployment: { name: "vanishes", from: "folder", entrypoint: "flows.py:vanishes" },
+    expected: {
+      state: "CRASHED",
+      stages: ["failed"],
+      message: /137/,
+      output: "last words of the flow process"
+    }
+  },
+  {
+    name: "a flow that is cancelled while it runs",
+    deployment: { name: "cancelled", from: "folder", entrypoint: "flows.py:waits" },
+    cancel: true,
+    expected: { state: "CANCELLED", stages: ["completed", "failed", "cancelled"] }
+  }
+]
+
+const pools = [
+  { name: "named", blank: false, title: "from a pool that names its place" },
+  { name: "blank", blank: true, title: "from a pool that leaves its place blank" }
+]
+
+export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
+  const { prefect, cpln, place, folder, agent } = world
+  const sources = { folder: flowFolder(folder), git: yield* flowRepository(folder) }
+
+  for (const { name: poolName, blank, title } of pools) {
+    const home = join(folder, `agent-${poolName}`)
+    const env = { ...access(prefect, cpln), ...(blank ? injected(place) : {}) }
+    const args = blank ? [] : ["--org", place.org, "--gvc", place.gvc, "--location", place.location]
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        yield* agentCommand({ agent, args: ["pool", "create", poolName, ...args], home, env })
+        const pool = yield* prefect.pool(poolName)
+        const running = yield* startAgent({ agent, args: ["--pool", poolName, "--interval", "5"], home, env })
+        yield* online(running, prefect, poolName)
+
+        yield* suite.test(
+          `the server lists the agent as an online worker of the pool, ${title}`,
+          Effect.gen(function* () {
+            const workers = yield* prefect.workers(poolName)
+            yield* must(workers.length === 1, `workers: ${JSON.stringify(workers)}`)
+            const { type, status } = yield* prefect.pool(poolName)
+            yield* must(type === "cpln" && status === "READY", `pool of type ${type}, ${status}`)
+          })
+        )
+
+        const ids = yield* deploy(
+          prefect,
+          endings.map(({ deployment: { from, ...rest } }) => ({
+            ...rest,
+            pool: poolName,
+            source: sources[from]
+          }))
+        )
+        // One after the other would take minutes; all at once they share two cores, as in a busy pool.
+        yield* Effect.forEach(
+          endings,
+          (ending) =>
+            suite.test(
+              `${ending.name} ends ${ending.expected.state} on both sides, ${title}`,
+              Effect.gen(function* () {
+                const { id } = yield* prefect.run(ids[ending.deployment.name] ?? "")
+                if (ending.cancel === true) {
+                  yield* prefect.waitFor(id, (run) => run.state_type === "RUNNING" || isFinal(run), 90)
+                  yield* Effect.sleep("2 seconds")
+                  yield* prefect.cancel(id)
+                }
+                yield* prefect.waitFor(id, isFinal, 150)
+                // The command is over a moment after the engine's report, its last lines come a moment later still.
+                yield* Effect.sleep("8 seconds")
+                const record = yield* readRecord(prefect, cpln, place, id)
+                yield* keeps(
+                  promises(record, ending.expected, {
+                    place,
+                    pool,
+                    agentOutput: running.output(),
+                    ...(blank
+                      ? { agentName: `/org/${place.org}/gvc/${place.gvc}/workload/prefect-agent` }
+                      : {})
+                  })
+                )
+                const kept = ending.deployment.tags ?? []
+                yield* must(
+                  kept.every((tag) => record.run.tags.includes(tag)),
+                  `the run's own tags ${kept.join(", ")} are gone: ${record.run.tags.join(", ")}`
+                )
+              }),
+              "4 minutes"
+            ),
+          { concurrency: 3 }
+        )
+      })
+    )
+  }
+})

@@ -1,0 +1,114 @@
+/**
+ * Two agents on one pool and a hundred runs due at once: each is started once, and none is lost.
+ *
+ * The jobs are virtual (no processes), and test/engine plays the flow engine for them; both services' records count.
+ */
+import { join } from "node:path"
+import { Effect, Schedule } from "effect"
+import { access, agentCommand, online, startAgent } from "../../scripts/local/agent.ts"
+import { emulator, ensureGvc, startCommands } from "../../scripts/local/control-plane.ts"
+import { deploy, flowFolder } from "../../scripts/local/deployments.ts"
+import { root } from "../../scripts/local/paths.ts"
+import { isFinal } from "../../scripts/local/prefect-server.ts"
+import { start } from "../../scripts/local/process.ts"
+import type { World } from "../../scripts/local/world.ts"
+import { type Suite, must } from "./suite.ts"
+
+const wanted = 100
+
+export const twoAgentTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
+  const { prefect, place, folder, agent } = world
+  yield* suite.test(
+    `two agents on one pool, ${wanted} runs at once: each is started once, none is lost`,
+    Effect.gen(function* () {
+      const pool = "shared"
+      const cpln = yield* emulator({ agent, home: join(folder, "virtual"), args: ["--mode", "virtual"] })
+      yield* ensureGvc(cpln, place)
+      const env = access(prefect, cpln)
+      const places = ["--org", place.org, "--gvc", place.gvc, "--location", place.location]
+      yield* agentCommand({
+        agent,
+        args: ["pool", "create", pool, ...places],
+        home: join(folder, "shared"),
+        env
+      })
+      const engineLog = join(folder, "engine.log")
+      const engine = yield* start({
+        name: "engine",
+        command: join(root, "node_modules", ".bin", "bun"),
+        args: [
+          join(root, "test", "engine", "main.ts"),
+          "--prefect",
+          prefect.api,
+          "--emulator",
+          cpln.url,
+          "--token",
+          cpln.token
+        ],
+        env: { ...(process.env as Record<string, string>) },
+        logFile: engineLog,
+        cwd: root
+      })
+      const start2 = (name: string) =>
+        startAgent({
+          agent,
+          args: ["--pool", pool, "--name", name, "--interval", "5"],
+          home: join(folder, name),
+          env
+        })
+      const agents = [yield* start2("shared-1"), yield* start2("shared-2")]
+      for (const running of agents) yield* online(running, prefect, pool, 2)
+      const ids = yield* deploy(prefect, [
+        { name: "shared", pool, source: flowFolder(folder), entrypoint: "flows.py:completes" }
+      ])
+
+      // All are due at one moment a little ahead, so that both agents meet all of them.
+      const due = new Date(Date.now() + 15_000).toISOString()
+      const runs = yield* Effect.forEach(
+        Array.from({ length: wanted }),
+        () =>
+          prefect
+            .run(ids["shared"] ?? "", {
+              state: { type: "SCHEDULED", state_details: { scheduled_time: due } }
+            })
+            .pipe(Effect.retry({ times: 5, schedule: Schedule.spaced("500 millis") })),
+        { concurrency: 4 }
+      )
+      yield* prefect.flowRuns(pool).pipe(
+        Effect.repeat({
+          until: (all) => all.filter(isFinal).length >= wanted,
+          schedule: Schedule.spaced("1 seconds")
+        }),
+        Effect.timeoutOption("150 seconds")
+      )
+
+      const all = yield* prefect.flowRuns(pool)
+      const counts: Record<string, number> = {}
+      for (const { state_type } of all) counts[state_type] = (counts[state_type] ?? 0) + 1
+      yield* must(
+        counts["COMPLETED"] === wanted,
+        `the runs are ${JSON.stringify(counts)}; engine: ${engine.output().slice(-500)}`
+      )
+      const started = (yield* startCommands(cpln, place)).map(({ command }) => command)
+      const perRun = new Map<string, number>()
+      for (const { tags } of started) {
+        const id = tags?.["prefect.io/flow-run-id"] ?? "none"
+        perRun.set(id, (perRun.get(id) ?? 0) + 1)
+      }
+      yield* must(
+        started.length === wanted && runs.every(({ id }) => perRun.get(id) === 1),
+        `${started.length} commands for ${perRun.size} runs; more than one: ${[...perRun].filter(([, n]) => n > 1).length}`
+      )
+      const byAgent = agents.map(
+        (_, index) =>
+          started.filter(({ tags }) => tags?.["cpln/prefectAgent"] === `shared-${index + 1}`).length
+      )
+      yield* must(
+        byAgent.reduce((sum, count) => sum + count, 0) === wanted,
+        `launched by each: ${byAgent.join(" and ")}`
+      )
+      console.log(`          launched by each: ${byAgent.join(" and ")}`)
+    }),
+    "6 minutes"
+  )
+})
