@@ -63,14 +63,10 @@ export const makeSuite = (title: string, only: string | undefined): Suite => {
           return
         }
         if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
-        counts.failed += 1
-        const error = Cause.squash(exit.cause)
-        const reason =
-          error instanceof Error && error.message !== "" ? error.message : Cause.pretty(exit.cause)
-        failures.push(name)
-        console.log(`  FAIL  ${name} (${took})\n${reason.replace(/^/gm, "          ")}`)
+        fail(`${name} (${took})`, exit.cause)
       })
     },
+    broken: (what, cause) => Effect.sync(() => fail(what, cause)),
     skip: (name, needs) =>
       Effect.sync(() => {
         if (!wanted(name)) return
