@@ -39,6 +39,8 @@ export interface RunFilter {
   readonly ids?: ReadonlyArray<string>
   readonly stateTypes?: ReadonlyArray<string>
   readonly stateNames?: ReadonlyArray<string>
+  /** All of them; 2.20 knows no filter on any of them. */
+  readonly tags?: ReadonlyArray<string>
   readonly pool?: string
   readonly queues?: ReadonlyArray<string>
 }
@@ -58,6 +60,12 @@ export interface RunChange {
   readonly infrastructurePid?: string
   readonly tags?: ReadonlyArray<string>
   readonly empiricalPolicy?: Readonly<Record<string, unknown>>
+}
+
+/** What the client allows itself: requests per second (0 is no limit), and in flight. */
+export interface Limits {
+  readonly ratePerSecond: number
+  readonly concurrency: number
 }
 
 export class Prefect extends Context.Service<
