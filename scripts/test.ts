@@ -157,7 +157,7 @@ const suites: ReadonlyArray<Suite> = [
   {
     name: "format",
     about: "oxfmt",
-    steps: [["node_modules/.bin/oxfmt", "--check", "src", "test", "scripts", "*.json"]],
+    steps: [["node_modules/.bin/oxfmt", "--check", "src", "test", "scripts", "package.json", "tsconfig.json"]],
     count: asOne()
   },
   {
@@ -192,7 +192,8 @@ const suites: ReadonlyArray<Suite> = [
 const show = (command: ReadonlyArray<string>) =>
   new Promise<Ran>((resolve) => {
     const [program = "", ...args] = command
-    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    const env = process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined }
+    const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] })
     let output = ""
     const hear = (chunk: Buffer) => {
       output += chunk.toString()

@@ -5,7 +5,7 @@
  * scope, and no full pipe ever stops it.
  */
 import { spawn } from "node:child_process"
-import { closeSync, openSync, readFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync, readdirSync } from "node:fs"
 import { Deferred, Effect, Schema } from "effect"
 
 /** How a process ended; a signal counts as 128 plus its number, as in a shell. */
@@ -110,3 +110,27 @@ export const run = Effect.fnUntraced(function* (program: Program) {
 
 /** The last lines of a text. */
 export const tail = (text: string, lines: number) => text.trimEnd().split("\n").slice(-lines).join("\n")
+
+/**
+ * Ends what is left of a world after its scope, and says how many processes that were: whatever carries the world's own
+ * folder in its environment. Should be none. Only on Linux, where `/proc` tells.
+ */
+export const endLeftovers = (folder: string): number => {
+  if (process.platform !== "linux") return 0
+  const left = readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "utf8").includes(folder)
+    } catch {
+      return false
+    }
+  })
+  for (const pid of left) {
+    try {
+      process.kill(Number(pid), "SIGKILL")
+    } catch {
+      // It ended by itself in the meantime.
+    }
+  }
+  return left.length
+}

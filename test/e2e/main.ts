@@ -14,7 +14,7 @@ import { badInputTests } from "./bad-input.ts"
 import { endingTests } from "./endings.ts"
 import { runtimeTests } from "./runtimes.ts"
 import { signalTests } from "./signals.ts"
-import { makeSuite } from "./suite.ts"
+import { makeSuite, must } from "./suite.ts"
 import { twoAgentTests } from "./two-agents.ts"
 
 const main = Effect.fnUntraced(function* () {
@@ -26,22 +26,37 @@ const main = Effect.fnUntraced(function* () {
   }
   const venv = yield* prefectVenv(line as Line, python, (text) => console.log(`  ${text}`))
   const suite = makeSuite(`e2e, Prefect ${version}`, only)
-  const here = yield* world({ venv, say: (text) => console.log(`  ${text}`) })
-  // How the program is run does not depend on the server's line: once is enough.
-  const groups = [
-    endingTests,
-    signalTests,
-    badInputTests,
-    twoAgentTests,
-    ...(line === "3" ? [runtimeTests] : [])
-  ]
-  for (const tests of groups) {
-    // What a group of tests needs may fail to start; that is a failed test, not the end of the others.
-    const exit = yield* Effect.exit(Effect.scoped(tests(suite, here)))
-    if (exit._tag === "Failure")
-      yield* suite.test("the ground of a group of tests", Effect.failCause(exit.cause))
-  }
+  let left = 0
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const here = yield* world({
+        venv,
+        say: (text) => console.log(`  ${text}`),
+        onLeftovers: (count) => {
+          left = count
+        }
+      })
+      // How the program is run does not depend on the server's line: once is enough.
+      const groups = [
+        endingTests,
+        signalTests,
+        badInputTests,
+        twoAgentTests,
+        ...(line === "3" ? [runtimeTests] : [])
+      ]
+      for (const tests of groups) {
+        // What a group of tests needs may fail to start; that is a failed test, not the end of the others.
+        const exit = yield* Effect.exit(Effect.scoped(tests(suite, here)))
+        if (exit._tag === "Failure")
+          yield* suite.test("the ground of a group of tests", Effect.failCause(exit.cause))
+      }
+    })
+  )
+  yield* suite.test(
+    "services, agents and jobs leave no process behind",
+    must(left === 0, `${left} processes were left over`)
+  )
   return suite.close()
 })
 
-runScript(Effect.scoped(main()))
+runScript(main())
