@@ -157,7 +157,9 @@ const suites: ReadonlyArray<Suite> = [
   {
     name: "format",
     about: "oxfmt",
-    steps: [["node_modules/.bin/oxfmt", "--check", "src", "test", "scripts", "package.json", "tsconfig.json"]],
+    steps: [
+      ["node_modules/.bin/oxfmt", "--check", "src", "test", "scripts", "package.json", "tsconfig.json"]
+    ],
     count: asOne()
   },
   {
