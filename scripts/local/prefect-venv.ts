@@ -43,8 +43,10 @@ export const prefectVenv = Effect.fnUntraced(function* (
   const bin = join(folder, "bin")
   const venv: Venv = { line, version, bin }
   const marker = join(folder, "complete")
-  const wanted = createHash("sha256").update(readFileSync(requirements)).update(python).digest("hex")
-  if (existsSync(marker) && readFileSync(marker, "utf8") === wanted) return venv
+  const wanted = createHash("sha256").update(readFileSync(requirements)).digest("hex")
+  // A link to an interpreter that is gone does not count as one.
+  const there = existsSync(join(bin, "python")) && existsSync(marker)
+  if (there && readFileSync(marker, "utf8") === wanted) return venv
 
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(join(root, ".cache"), { recursive: true })
@@ -55,7 +57,7 @@ export const prefectVenv = Effect.fnUntraced(function* (
 
   say(`making a Python environment with Prefect ${version} in .cache/`)
   yield* step("python -m venv", python, ["-m", "venv", folder])
-  // uv installs the hundred packages in seconds; where it cannot be had, pip does the same in a minute or two.
+  // uv installs the hundred packages in seconds; where it cannot be had, pip does the same.
   const pip = ["-m", "pip", "install", "--quiet", "-r", requirements]
   yield* step("pip install uv", join(bin, "python"), ["-m", "pip", "install", "--quiet", "uv"]).pipe(
     Effect.andThen(
@@ -70,7 +72,7 @@ export const prefectVenv = Effect.fnUntraced(function* (
       ])
     ),
     Effect.catchTag("ProcessFailed", () => {
-      say("installing with pip; this takes a minute or two")
+      say("installing with pip, which takes a little longer")
       return step("pip install", join(bin, "python"), pip)
     })
   )

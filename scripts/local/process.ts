@@ -5,7 +5,7 @@
  * scope, and no full pipe ever stops it.
  */
 import { spawn } from "node:child_process"
-import { closeSync, openSync, readFileSync, readdirSync } from "node:fs"
+import { appendFileSync, closeSync, openSync, readFileSync, readdirSync } from "node:fs"
 import { Deferred, Effect, Schema } from "effect"
 
 /** How a process ended; a signal counts as 128 plus its number, as in a shell. */
@@ -66,7 +66,10 @@ const launch = (program: Program): Running => {
   closeSync(log)
   const ended = Deferred.makeUnsafe<Ended>()
   const end = (code: number) => Deferred.doneUnsafe(ended, Effect.succeed({ code }))
-  child.once("error", () => end(127))
+  child.once("error", (error) => {
+    appendFileSync(program.logFile, `${program.command}: ${error.message}\n`)
+    end(127)
+  })
   child.once("exit", (code, signal) => end(code ?? 128 + (signalNumbers[signal ?? ""] ?? 0)))
   const pid = child.pid ?? -1
   const output = () => readFileSync(program.logFile, "utf8")

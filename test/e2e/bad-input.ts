@@ -75,6 +75,11 @@ const startTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
       says: [/PREFECT_API_URL/]
     },
     {
+      name: "an address where nothing answers",
+      env: { PREFECT_API_URL: "http://127.0.0.1:9/api" },
+      says: [/PREFECT_API_URL/, /127\.0\.0\.1:9/]
+    },
+    {
       name: "credentials that Prefect refuses",
       env: { PREFECT_API_URL: gateway.api, PREFECT_API_KEY: "wrong-key" },
       says: [/PREFECT_API_KEY/, /401|refuse|unauthori[sz]ed/i]
@@ -123,8 +128,8 @@ const startTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
           }).pipe(
             Effect.flip,
             Effect.timeoutOrElse({
-              duration: "30 seconds",
-              orElse: () => Effect.fail(new Broken({ text: "the agent did not end within 30 s" }))
+              duration: "60 seconds",
+              orElse: () => Effect.fail(new Broken({ text: "the agent did not end within 60 s" }))
             })
           )
           if (!(failure instanceof ProcessFailed)) return yield* new Broken({ text: String(failure) })
