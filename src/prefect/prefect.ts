@@ -4,9 +4,12 @@
  * Invariant: no call of this service carries `force`, and every text that leaves is clean (no NUL, no unpaired
  * surrogate), because either makes the server answer 5xx for ever.
  */
-import { Context, type Effect, type Option } from "effect"
+import { Context, type Effect, Layer, type Option } from "effect"
+import type { HttpClient } from "effect/http"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
+import type { Access } from "./access.ts"
+import { makeClient } from "./client.ts"
 import type {
   BlockDocument,
   Deployment,
@@ -128,4 +131,10 @@ export class Prefect extends Context.Service<
     /** Worker events; does nothing where the server has them switched off. */
     emitEvents(events: ReadonlyArray<Readonly<Record<string, unknown>>>): Effect.Effect<void, ApiError>
   }
->()("agent/prefect/Prefect") {}
+>()("agent/prefect/Prefect") {
+  /** The real client: one per process, because CSRF tokens and limits are per process. Sends nothing until it is used. */
+  static readonly layer = (
+    access: Access,
+    limits: Partial<Limits> = {}
+  ): Layer.Layer<Prefect, never, HttpClient.HttpClient> => Layer.effect(Prefect, makeClient(access, limits))
+}

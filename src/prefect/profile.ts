@@ -127,7 +127,7 @@ const readProfile = Effect.fn("Profile.read")(function* (environment: Environmen
 /**
  * Every `PREFECT_*` setting that has a value, environment before profile.
  */
-export const prefectSettings = Effect.fn("Profile.settings")(function* (
+export const readPrefectSettings = Effect.fn("Profile.settings")(function* (
   environment: Environment
 ): Effect.fn.Return<PrefectSettings, ProfileInvalid, FileSystem.FileSystem | Path.Path> {
   const settings = new Map(yield* readProfile(environment))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Path, PlatformError } from "effect"
-import { type Environment, plainSettings, prefectSettings } from "../../src/prefect/profile.ts"
+import { type Environment, plainSettings, readPrefectSettings } from "../../src/prefect/profile.ts"
 
 /** A machine with these files and no others. */
 const machine = (files: Readonly<Record<string, string>>) =>
@@ -22,7 +22,7 @@ const machine = (files: Readonly<Record<string, string>>) =>
   )
 
 const settingsOf = (environment: Environment, files: Readonly<Record<string, string>> = {}) =>
-  prefectSettings(environment).pipe(Effect.provide(machine(files)))
+  readPrefectSettings(environment).pipe(Effect.provide(machine(files)))
 
 const profiles = `
 active = "dev"

@@ -1,0 +1,120 @@
+/**
+ * Flow runs: what is due, what they are, and the states that we propose.
+ *
+ * Invariant: a proposal says `force: false` and carries its transition id, so that the server decides and a repetition is
+ * never accepted twice. Every answer about a run comes with the server's time, because ages are taken from that.
+ */
+import { DateTime, Effect, Schema } from "effect"
+import { type Api, json } from "../http/api.ts"
+import type { ApiError } from "../http/errors.ts"
+import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
+import { everyPage } from "./pages.ts"
+import type { Prefect, RunFilter, ServerVersion } from "./prefect.ts"
+import { done, get, patch, path, post } from "./requests.ts"
+import { FlowRun, Orchestration, State } from "./schemas.ts"
+
+type Runs = Pick<
+  Prefect["Service"],
+  "scheduledRuns" | "readRun" | "findRuns" | "history" | "propose" | "changeRun" | "labelRun" | "renewLease"
+>
+
+const Scheduled = Schema.Array(Schema.Struct({ flow_run: FlowRun }))
+
+const any = (values: ReadonlyArray<string> | undefined) =>
+  values === undefined ? undefined : { any_: values }
+
+/** Keys that are `undefined` are left out of the JSON: an empty group is a condition less, not one that nothing meets. */
+const asFilter = ({ ids, stateTypes, stateNames, tags, pool, queues }: RunFilter) => ({
+  flow_runs: {
+    id: any(ids),
+    tags: tags === undefined ? undefined : withAllTags(tags),
+    state:
+      stateTypes === undefined && stateNames === undefined
+        ? undefined
+        : { type: any(stateTypes), name: any(stateNames) }
+  },
+  work_pools: pool === undefined ? undefined : { name: any([pool]) },
+  work_pool_queues: queues === undefined ? undefined : { name: any(queues) }
+})
+
+export const runs = ({ repeatable }: Api, version: Effect.Effect<ServerVersion, ApiError>): Runs => ({
+  scheduledRuns: Effect.fn("Prefect.scheduledRuns")(function* ({ pool, queues, before, limit }) {
+    const { value, at } = yield* repeatable(
+      post(path`/work_pools/${pool}/get_scheduled_flow_runs`, {
+        work_queue_names: queues,
+        // Without it the runs of next week come too.
+        scheduled_before: DateTime.formatIso(DateTime.makeUnsafe(before)),
+        limit
+      })
+    ).pipe(Effect.flatMap(json(Scheduled)))
+    return { value: value.map((row) => row.flow_run), at }
+  }),
+
+  readRun: Effect.fn("Prefect.readRun")(function* (id) {
+    return yield* malformedIsMissing(repeatable(get(path`/flow_runs/${id}`))).pipe(
+      Effect.flatMap(json(FlowRun))
+    )
+  }),
+
+  findRuns: Effect.fn("Prefect.findRuns")(function* (filter) {
+    const conditions = asFilter(filter)
+    return yield* everyPage(
+      (page) =>
+        repeatable(post("/flow_runs/filter", { ...conditions, ...page, sort: "ID_DESC" })).pipe(
+          Effect.flatMap(json(Schema.Array(FlowRun)))
+        ),
+      (run) => run.id
+    )
+  }),
+
+  history: Effect.fn("Prefect.history")(function* (runId) {
+    const { value } = yield* malformedIsMissing(
+      repeatable(get(path`/flow_run_states/?flow_run_id=${runId}`))
+    ).pipe(Effect.flatMap(json(Schema.Array(State))))
+    return value
+  }),
+
+  propose: Effect.fn("Prefect.propose")(function* (runId, proposal) {
+    const { type, name, message, transitionId, scheduledTime } = proposal
+    const { value } = yield* repeatable(
+      post(path`/flow_runs/${runId}/set_state`, {
+        force: false,
+        state: {
+          type,
+          name,
+          message,
+          state_details: { transition_id: transitionId, scheduled_time: scheduledTime }
+        }
+      })
+    ).pipe(Effect.flatMap(json(Orchestration)))
+    return value
+  }),
+
+  changeRun: Effect.fn("Prefect.changeRun")(function* (runId, { infrastructurePid, tags, empiricalPolicy }) {
+    yield* done(
+      repeatable(
+        patch(path`/flow_runs/${runId}`, {
+          infrastructure_pid: infrastructurePid,
+          tags,
+          empirical_policy: empiricalPolicy
+        })
+      )
+    )
+  }),
+
+  labelRun: Effect.fn("Prefect.labelRun")(function* (runId, labels) {
+    if (!hasLabels(yield* version)) return
+    yield* done(repeatable(patch(path`/flow_runs/${runId}/labels`, labels)))
+  }),
+
+  renewLease: Effect.fn("Prefect.renewLease")(function* (leaseId, seconds) {
+    yield* done(
+      repeatable(
+        post(path`/v2/concurrency_limits/leases/${leaseId}/renew`, {
+          // The server refuses anything outside of these.
+          lease_duration: Math.min(86_400, Math.max(60, Math.ceil(seconds)))
+        })
+      )
+    )
+  })
+})
