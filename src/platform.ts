@@ -3,7 +3,16 @@
  *
  * Invariant: no other file of `src` names a runtime or imports a runtime's own modules.
  */
-import { NodeChildProcessSpawner, NodeCrypto, NodeFileSystem, NodePath, NodeRuntime, NodeStdio, NodeTerminal } from "@effect/platform-node-shared"
+import { hostname } from "node:os"
+import {
+  NodeChildProcessSpawner,
+  NodeCrypto,
+  NodeFileSystem,
+  NodePath,
+  NodeRuntime,
+  NodeStdio,
+  NodeTerminal
+} from "@effect/platform-node-shared"
 import { Cause, Exit, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Socket } from "effect/socket"
@@ -36,4 +45,15 @@ export const runMain = NodeRuntime.runMain
 export const signalIsSuccess = {
   teardown: <E, A>(exit: Exit.Exit<A, E>, done: (code: number) => void) =>
     done(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+}
+
+/** What the operating system tells this process. */
+export const host = {
+  environment: (): Readonly<Record<string, string>> =>
+    Object.fromEntries(
+      Object.entries(process.env).filter((each): each is [string, string] => each[1] !== undefined)
+    ),
+  name: (): string => hostname(),
+  stdoutIsTerminal: (): boolean => process.stdout.isTTY === true,
+  arguments: (): ReadonlyArray<string> => process.argv.slice(2)
 }

@@ -4,10 +4,13 @@
  * Invariant: this module never posts a start twice. The service has no idempotency key, so when an answer is lost the
  * caller gets `StartInDoubt` and settles it by a query for the attempt.
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, Duration, Effect, Schema } from "effect"
+import { HttpClientRequest } from "effect/http"
+import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { type Command, type Term, WorkloadRef } from "./schemas.ts"
+import { allPages } from "./paging.ts"
+import { Command, type Term, WorkloadRef } from "./schemas.ts"
 
 /** What differs from the workload's own container of that name. `command` is the one-string entrypoint. */
 export interface ContainerOverride {
@@ -56,3 +59,66 @@ export class Commands extends Context.Service<
     ): Effect.Effect<"asked" | "already", ApiError>
   }
 >()("agent/cpln/Commands") {}
+
+/** An answer to a start that takes longer than this is a doubt. */
+const startTimeout = Duration.seconds(15)
+
+export const makeCommands = (api: Api): Commands["Service"] => {
+  const inDoubt = (workload: WorkloadRef, detail: string) => new StartInDoubt({ workload, detail })
+
+  const start = Effect.fn("Commands.start")(function* (workload: WorkloadRef, what: StartCommand) {
+    const { tags, ...spec } = what
+    const answer = yield* HttpClientRequest.post(`${workload.path}/-command`).pipe(
+      HttpClientRequest.bodyJsonUnsafe({ type: "runCronWorkload", tags, spec }),
+      api.once,
+      Effect.timeoutOrElse({
+        duration: startTimeout,
+        orElse: () => Effect.fail(inDoubt(workload, `no answer within ${Duration.format(startTimeout)}`))
+      }),
+      Effect.catchTag("Unavailable", (error) =>
+        error.mayHaveHappened ? Effect.fail(inDoubt(workload, error.detail)) : Effect.fail(error)
+      )
+    )
+    const id = answer.headers["location"]
+      ?.split("?", 1)[0]
+      ?.split("/")
+      .findLast((part) => part !== "")
+    return id === undefined
+      ? yield* inDoubt(workload, `status ${answer.status} without a Location`)
+      : decodeURIComponent(id)
+  })
+
+  const get = Effect.fn("Commands.get")(function* (workload: WorkloadRef, id: string) {
+    return yield* api
+      .repeatable(HttpClientRequest.get(`${workload.path}/-command/${encodeURIComponent(id)}`))
+      .pipe(Effect.flatMap(json(Command)))
+  })
+
+  const find = Effect.fn("Commands.find")(function* (workload: WorkloadRef, terms: ReadonlyArray<Term>) {
+    const query = HttpClientRequest.post(`${workload.path}/-command/-query`).pipe(
+      HttpClientRequest.bodyJsonUnsafe({ kind: "command", fetch: "items", spec: { match: "all", terms } })
+    )
+    const found = yield* allPages(api, query, Command, (each) => each.id)
+    return { value: [...found.value].sort(oldestFirst), at: found.at }
+  })
+
+  const stopReplica = Effect.fn("Commands.stopReplica")(function* (
+    workload: WorkloadRef,
+    spec: { readonly replica: string; readonly location: string }
+  ) {
+    return yield* HttpClientRequest.post(`${workload.path}/-command`).pipe(
+      HttpClientRequest.bodyJsonUnsafe({ type: "stopReplica", spec }),
+      api.repeatable,
+      Effect.as("asked" as const),
+      Effect.catchTag("NotFound", () => Effect.succeed("already" as const)),
+      Effect.catchTag("Refused", (error) =>
+        /already exists/iu.test(error.detail) ? Effect.succeed("already" as const) : Effect.fail(error)
+      )
+    )
+  })
+
+  return { start, get, find, stopReplica }
+}
+
+const oldestFirst = (a: Command, b: Command): number =>
+  a.created === b.created ? (a.id < b.id ? -1 : 1) : a.created < b.created ? -1 : 1

@@ -3,10 +3,13 @@
  *
  * Invariant: nothing here overwrites: a workload is created under a name that is free, or read.
  */
-import { Context, type Effect } from "effect"
+import { Context, Effect } from "effect"
+import { HttpClientRequest } from "effect/http"
+import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import type { Deployment, Gvc, Term, Workload, WorkloadRef } from "./schemas.ts"
+import { allPages } from "./paging.ts"
+import { Deployment, Gvc, type Term, Workload, type WorkloadRef } from "./schemas.ts"
 
 export class Workloads extends Context.Service<
   Workloads,
@@ -31,3 +34,56 @@ export class Workloads extends Context.Service<
     deployments(workload: WorkloadRef): Effect.Effect<Seen<ReadonlyArray<Deployment>>, ApiError>
   }
 >()("agent/cpln/Workloads") {}
+
+export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
+  const orgPath = `/org/${encodeURIComponent(org)}`
+  const get = (path: string) => api.repeatable(HttpClientRequest.get(path))
+
+  const create = Effect.fn("Workloads.create")(function* (
+    workload: WorkloadRef,
+    body: {
+      readonly tags: Readonly<Record<string, string>>
+      readonly spec: Readonly<Record<string, unknown>>
+    }
+  ) {
+    const collection = workload.path.slice(0, workload.path.lastIndexOf("/"))
+    yield* HttpClientRequest.post(collection).pipe(
+      HttpClientRequest.bodyJsonUnsafe({ kind: "workload", name: workload.name, ...body }),
+      // A repeated create that was made the first time is a `Conflict`, which the caller settles by reading.
+      api.repeatable
+    )
+  })
+
+  const find = Effect.fn("Workloads.find")(function* (gvc: string, terms: ReadonlyArray<Term>) {
+    const query = HttpClientRequest.post(`${orgPath}/workload/-query`).pipe(
+      HttpClientRequest.bodyJsonUnsafe({
+        kind: "workload",
+        fetch: "items",
+        spec: { match: "all", terms: [{ op: "=", rel: "gvc", value: gvc }, ...terms] }
+      })
+    )
+    return (yield* allPages(api, query, Workload, (each) => each.name)).value
+  })
+
+  return {
+    readOrg: Effect.asVoid(get(orgPath)),
+    readGvc: Effect.fn("Workloads.readGvc")(function* (gvc: string) {
+      return (yield* Effect.flatMap(get(`${orgPath}/gvc/${encodeURIComponent(gvc)}`), json(Gvc))).value
+    }),
+    readLocation: (name) => Effect.asVoid(get(`${orgPath}/location/${encodeURIComponent(name)}`)),
+    read: Effect.fn("Workloads.read")(function* (workload: WorkloadRef) {
+      return (yield* Effect.flatMap(get(workload.path), json(Workload))).value
+    }),
+    create,
+    remove: (workload) => Effect.asVoid(api.repeatable(HttpClientRequest.make("DELETE")(workload.path))),
+    find,
+    deployments: Effect.fn("Workloads.deployments")(function* (workload: WorkloadRef) {
+      return yield* allPages(
+        api,
+        HttpClientRequest.get(`${workload.path}/deployment`),
+        Deployment,
+        (each) => each.name
+      )
+    })
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The agent: start-up, then its loops, each a scoped fiber, until a signal comes; then a drain.
+ *
+ * Invariant: the order of the end is fixed: no new claims, what was claimed comes to its end, the worker's row goes. Jobs
+ * run on; nothing of a drain ever stops one.
+ */
+import { Duration, Effect, Layer } from "effect"
+import type { ControlPlane } from "../cpln/control-plane.ts"
+import { Relay } from "../logs/relay.ts"
+import { Prefect } from "../prefect/prefect.ts"
+import { Board } from "../runs/board.ts"
+import { RunsConfig } from "../runs/config.ts"
+import { CurrentPool } from "../runs/pool.ts"
+import { Places } from "../runs/places.ts"
+import { Preparation } from "../runs/prepare.ts"
+import { say } from "../runs/say.ts"
+import { EnsuredWorkloads } from "../runs/workload.ts"
+import type { Settings } from "../settings.ts"
+import { watchCancelled } from "./cancel.ts"
+import { heartbeat, heartbeatSeconds, signOff } from "./heartbeat.ts"
+import { Launcher } from "./launcher.ts"
+import { loop } from "./loop.ts"
+import { makePoll } from "./poll.ts"
+import { CannotStart, type Checked, type StartUp, startUp } from "./start-up.ts"
+import { makeSyncPrefectToCpln, syncCplnToPrefect } from "./syncs.ts"
+import { cycle } from "./watch.ts"
+
+export interface AgentOptions extends StartUp {
+  readonly settings: Settings
+  readonly workerName: string
+  readonly agentLink: string
+  readonly prefectSettings: Readonly<Record<string, string>>
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** Runs until it is interrupted; fails only with `CannotStart`. With `runOnce` it ends when what was due is launched. */
+export const runAgent = Effect.fn("agent.run")(function* (
+  options: AgentOptions
+): Effect.fn.Return<void, CannotStart, Prefect | ControlPlane> {
+  const checked = yield* startUp(options)
+  yield* Effect.provide(serve(options), layersOf(options, checked))
+})
+
+const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
+  const { settings } = options
+  const seconds = (value: number) => value * 1000
+  const config = Layer.succeed(RunsConfig, {
+    workerName: options.workerName,
+    agentLink: options.agentLink,
+    pool: pool.name,
+    poolId: pool.id,
+    server,
+    injected: options.injected,
+    prefectSettings: options.prefectSettings,
+    environment: options.environment,
+    settle: seconds(settings.settle),
+    cancelGrace: seconds(settings.cancelGrace),
+    linger: seconds(settings.linger),
+    mainLinger: seconds(settings.mainLinger),
+    startTimeout: seconds(settings.startTimeout),
+    launchDeadline: seconds(settings.launchDeadline),
+    doubtHorizon: seconds(settings.doubtHorizon),
+    monitorInterval: seconds(settings.interval),
+    unreportedExit: settings.unreportedExit === "completed" ? ("COMPLETED" as const) : ("CRASHED" as const),
+    jobLogs: settings.jobLogs
+  })
+  return Launcher.layer(settings.limit).pipe(
+    Layer.provideMerge(Layer.mergeAll(EnsuredWorkloads.layer(pool.id), Preparation.layer, Relay.layer)),
+    Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(pool))),
+    Layer.provideMerge(config)
+  )
+}
+
+const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
+  const config = yield* RunsConfig
+  const launcher = yield* Launcher
+  const poll = yield* makePoll({
+    queues,
+    interval: Duration.seconds(settings.queryInterval),
+    prefetch: Duration.seconds(settings.prefetch)
+  })
+  if (settings.runOnce) {
+    yield* poll().pipe(Effect.catch((error) => say("error", "Init", {}, error.message)))
+    yield* launcher.idle
+    return yield* say("info", "Init", {}, `${launcher.started()} jobs started.`)
+  }
+  // Finalizers run in reverse: the drain comes first, then the worker's row goes.
+  yield* Effect.addFinalizer(() => signOff())
+  yield* Effect.addFinalizer(() =>
+    say("info", "Init", {}, "Stopping: no new claims; jobs run on.").pipe(Effect.andThen(launcher.drain))
+  )
+  yield* loop("heartbeat", Duration.seconds(heartbeatSeconds), heartbeat())
+  yield* say(
+    "info",
+    "Init",
+    {},
+    `Agent "${config.workerName}" serves work pool "${config.pool}"${queues.length > 0 ? `, queues ${queues.join(", ")}` : ""}.`
+  )
+  const watchEvery = Duration.seconds(settings.watchInterval)
+  yield* loop("poll", Duration.seconds(settings.queryInterval), poll())
+  yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled())
+  yield* loop("watch", watchEvery, cycle(false).pipe(Effect.asVoid))
+  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect())
+  yield* loop("sync_prefect_to_cpln", Duration.seconds(settings.interval), (yield* makeSyncPrefectToCpln())())
+  return yield* Effect.never
+}, Effect.scoped)

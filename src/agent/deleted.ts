@@ -1,0 +1,50 @@
+/**
+ * A live job whose run Prefect does not know: the run was deleted, or the database is not the one we think it is.
+ *
+ * Invariant: such a job is stopped only when it carries our pool's id, the pool with that id is there right before and
+ * right after, and two reads of the run at least 30 s apart gave 404 with no success in between.
+ */
+import { Clock, Effect } from "effect"
+import { Prefect } from "../prefect/prefect.ts"
+import { stop } from "../runs/act.ts"
+import { Board } from "../runs/board.ts"
+import { RunsConfig } from "../runs/config.ts"
+import type { Bulk } from "../runs/look.ts"
+import { poolTag, tagOf } from "../runs/normalise.ts"
+import { say } from "../runs/say.ts"
+
+/** Between the two reads that make a deletion certain, in ms. */
+const apart = 30_000
+
+export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string, bulk: Bulk) {
+  const prefect = yield* Prefect
+  const config = yield* RunsConfig
+  const memory = (yield* Board).of(runId)
+  const ours = bulk.commands.filter((each) => tagOf(each, poolTag) === config.poolId)
+  if (ours.length === 0) return
+  const poolIsThere = prefect.readWorkPool(config.pool).pipe(
+    Effect.map((pool) => pool.id === config.poolId),
+    Effect.catch(() => Effect.succeed(false))
+  )
+  if (!(yield* poolIsThere)) return
+  const exists = yield* prefect.readRun(runId).pipe(
+    Effect.as(true),
+    Effect.catchTag("NotFound", () => Effect.succeed(false)),
+    Effect.catch(() => Effect.succeed(undefined))
+  )
+  if (exists === undefined) return
+  if (exists) {
+    memory.deletedSince = undefined
+    return
+  }
+  const now = yield* Clock.currentTimeMillis
+  memory.deletedSince ??= now
+  if (now - memory.deletedSince < apart || !(yield* poolIsThere)) return
+  const { workload } = bulk.place
+  for (const command of ours) {
+    const about = { runId, gvc: workload.gvc, workload: workload.name, command: command.id }
+    yield* stop(bulk.place, command, memory, "Sync Prefect→CPLN", about, "its flow run was deleted").pipe(
+      Effect.catch((error) => say("warning", "Sync Prefect→CPLN", about, error.message))
+    )
+  }
+})

@@ -1,0 +1,64 @@
+/**
+ * A loop of the agent: the same work at an interval, for as long as its scope is open.
+ *
+ * Invariant: a loop outlives every failure and defect of its work, and no other fiber ever learns of one. Trouble only
+ * stretches its pace, up to a minute, and shows in its `LoopHealth`.
+ */
+import { Cause, Clock, Duration, Effect, Exit, Random, Ref, type Scope } from "effect"
+
+/** What the health endpoint and the page show of a loop. `lastSuccess` is in milliseconds since 1970. */
+export interface LoopHealth {
+  readonly name: string
+  readonly failuresInARow: number
+  readonly lastSuccess: number | undefined
+}
+
+const longestPause = Duration.minutes(1)
+
+/** Full jitter: anything between nothing and the doubled pause, so that replicas do not march in step. */
+const pauseAfter = (failures: number) =>
+  Effect.map(Random.next, (share) =>
+    Duration.times(Duration.min(Duration.seconds(2 ** failures), longestPause), share)
+  )
+
+/**
+ * Starts the loop in the current scope and returns where to read its health. Work that returns a duration sets the
+ * pause that follows it; else the interval does.
+ */
+export const loop = Effect.fnUntraced(function* <E extends { readonly message: string }, R>(
+  name: string,
+  interval: Duration.Duration,
+  work: Effect.Effect<Duration.Duration | void, E, R>
+): Effect.fn.Return<Ref.Ref<LoopHealth>, never, R | Scope.Scope> {
+  const health = yield* Ref.make<LoopHealth>({ name, failuresInARow: 0, lastSuccess: undefined })
+
+  const turn = Effect.fn(`loop.${name}`)(function* () {
+    const exit = yield* Effect.exit(work)
+    if (Exit.isSuccess(exit)) {
+      const { failuresInARow } = yield* Ref.get(health)
+      if (failuresInARow > 0) yield* Effect.logInfo(`${name} works again after ${failuresInARow} failures`)
+      yield* Ref.set(health, { name, failuresInARow: 0, lastSuccess: yield* Clock.currentTimeMillis })
+      return exit.value ?? interval
+    }
+    if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause)
+    const { failuresInARow } = yield* Ref.updateAndGet(health, (now) => ({
+      ...now,
+      failuresInARow: now.failuresInARow + 1
+    }))
+    const pause = yield* pauseAfter(failuresInARow)
+    yield* Effect.logWarning(
+      `${name} failed ${failuresInARow} times in a row; next try in ${Duration.format(pause)}: ${reasonOf(exit.cause)}`
+    )
+    yield* Effect.logDebug(exit.cause)
+    return pause
+  })
+
+  yield* turn().pipe(Effect.flatMap(Effect.sleep), Effect.forever, Effect.forkScoped)
+  return health
+})
+
+/** One line for a person; the whole cause is there at debug. */
+const reasonOf = (cause: Cause.Cause<{ readonly message: string }>): string => {
+  const first = Cause.squash(cause)
+  return first instanceof Error ? first.message : String(first)
+}

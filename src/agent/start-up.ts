@@ -1,0 +1,162 @@
+/**
+ * What is checked before the first poll: the server, the pool, its queues, and the default Control Plane credential.
+ *
+ * Invariant: the agent refuses to start only for what a person must mend (bad settings, refused credentials, a pool that
+ * it cannot serve), and then says how. A service that merely does not answer is given time.
+ */
+import { Effect, Option, Schedule, Schema } from "effect"
+import { Access, type ControlPlane } from "../cpln/control-plane.ts"
+import { Workloads } from "../cpln/workloads.ts"
+import { type ApiError, isTransient } from "../http/errors.ts"
+import { officialTemplate } from "../job/template.ts"
+import { Prefect, type ServerVersion } from "../prefect/prefect.ts"
+import type { WorkPool } from "../prefect/schemas.ts"
+import type { Injected } from "../runs/config.ts"
+import { at } from "../runs/places.ts"
+import { say } from "../runs/say.ts"
+
+/** The program ends with exit code 1 and this text. */
+export class CannotStart extends Schema.TaggedError<CannotStart>()("CannotStart", {
+  reason: Schema.String,
+  remedy: Schema.String
+}) {
+  override get message() {
+    return `${this.reason}\n  ${this.remedy}`
+  }
+}
+
+/** How long a service may be away at start before the program gives up: about 20 s. */
+const patience = Schedule.spaced("2 seconds").pipe(Schedule.upTo({ times: 10 }))
+
+export interface StartUp {
+  readonly pool: string
+  readonly queues: ReadonlyArray<string>
+  readonly createPool: boolean
+  readonly baseJobTemplate: Readonly<Record<string, unknown>> | undefined
+  readonly injected: Injected
+}
+
+export interface Checked {
+  readonly server: ServerVersion
+  readonly pool: WorkPool
+}
+
+export const startUp = Effect.fn("agent.startUp")(function* (
+  options: StartUp
+): Effect.fn.Return<Checked, CannotStart, Prefect | ControlPlane> {
+  const server = yield* reachServer
+  yield* say("info", "Init", {}, `Prefect ${server.text}.`)
+  const pool = yield* findPool(options, server)
+  for (const queue of options.queues) {
+    const prefect = yield* Prefect
+    const made = yield* prefect
+      .ensureQueue(pool.name, queue)
+      .pipe(Effect.mapError(serverTrouble(prefect.url)))
+    if (made) yield* say("info", "Init", {}, `Created work queue "${queue}" in pool "${pool.name}".`)
+  }
+  yield* checkControlPlane(options.injected)
+  return { server, pool }
+})
+
+const reachServer = Effect.gen(function* () {
+  const prefect = yield* Prefect
+  return yield* prefect.version.pipe(
+    Effect.tapError((error) =>
+      isTransient(error) ? say("warning", "Init", {}, `${error.message}; trying again`) : Effect.void
+    ),
+    Effect.retry({
+      schedule: patience,
+      while: (error) => error._tag === "Unavailable" || error._tag === "RateLimited"
+    }),
+    Effect.mapError(serverTrouble(prefect.url))
+  )
+})
+
+const serverTrouble =
+  (url: string) =>
+  (error: ApiError): CannotStart => {
+    switch (error._tag) {
+      case "Unauthorised":
+      case "Forbidden":
+        return new CannotStart({
+          reason: `The Prefect server at ${url} refused the credentials: ${error.message}`,
+          remedy: "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
+        })
+      case "NotFound":
+      case "Undecodable":
+        return new CannotStart({
+          reason: `There is no Prefect API at ${url}: ${error.message}`,
+          remedy: "PREFECT_API_URL must be the API's base, which usually ends in /api."
+        })
+      default:
+        return new CannotStart({
+          reason: `The Prefect server at ${url} cannot be used: ${error.message}`,
+          remedy: "Check PREFECT_API_URL, and that the server runs and can be reached from here."
+        })
+    }
+  }
+
+const findPool = Effect.fnUntraced(function* (options: StartUp, server: ServerVersion) {
+  const prefect = yield* Prefect
+  const template = options.baseJobTemplate ?? officialTemplate({ version: server.text })
+  const found = yield* prefect.readWorkPool(options.pool).pipe(
+    Effect.map(Option.some),
+    Effect.catchTag("NotFound", () => Effect.succeed(Option.none<WorkPool>())),
+    Effect.mapError(serverTrouble(prefect.url))
+  )
+  if (Option.isNone(found)) {
+    if (!options.createPool) {
+      return yield* new CannotStart({
+        reason: `Work pool "${options.pool}" does not exist on ${prefect.url}.`,
+        remedy: `Create it with: agent pool create ${options.pool}   (or start with --create-pool-if-not-found)`
+      })
+    }
+    yield* say("info", "Init", {}, `Creating work pool "${options.pool}".`)
+    return yield* prefect
+      .createWorkPool({ name: options.pool, type: "cpln", baseJobTemplate: template })
+      .pipe(
+        // Somebody else was faster.
+        Effect.catchTag("Conflict", () => prefect.readWorkPool(options.pool)),
+        Effect.mapError(serverTrouble(prefect.url))
+      )
+  }
+  const pool = found.value
+  if (pool.type !== "cpln") {
+    return yield* new CannotStart({
+      reason: `Work pool "${pool.name}" has the type "${pool.type}"; this agent serves pools of type "cpln".`,
+      remedy: `Create one with: agent pool create NAME`
+    })
+  }
+  if (Object.keys(pool.base_job_template).length > 0) return pool
+  yield* say("info", "Init", {}, `Work pool "${pool.name}" has no template yet: writing the default one.`)
+  return yield* prefect
+    .updateWorkPool(pool.name, { baseJobTemplate: template })
+    .pipe(Effect.andThen(prefect.readWorkPool(pool.name)), Effect.mapError(serverTrouble(prefect.url)))
+})
+
+/** The default credential, where there is one; a pool may bring its own. */
+const checkControlPlane = Effect.fnUntraced(function* (injected: Injected) {
+  const { endpoint, org, token } = injected
+  if (token === undefined || org === undefined) {
+    const missing = token === undefined ? "CPLN_TOKEN" : "CPLN_ORG"
+    yield* say("info", "Init", {}, `${missing} is not set: the pool or its deployments must say it.`)
+    return
+  }
+  yield* Workloads.use((workloads) => workloads.readOrg).pipe(
+    Effect.andThen(say("info", "Init", {}, `Control Plane org "${org}" at ${endpoint}.`)),
+    Effect.catchTag(["Unauthorised", "Forbidden", "NotFound", "Refused"], (error) =>
+      Effect.fail(
+        new CannotStart({
+          reason: `Control Plane refused the credential for org "${org}" at ${endpoint}: ${error.message}`,
+          remedy:
+            "Check CPLN_TOKEN, CPLN_ORG and CPLN_ENDPOINT; the token's principal needs access to the org."
+        })
+      )
+    ),
+    Effect.catchIf(
+      (error) => error._tag !== "CannotStart",
+      (error) => say("warning", "Init", {}, `${error.message}; runs wait until it answers`)
+    ),
+    at(new Access({ endpoint, org, token }))
+  )
+})

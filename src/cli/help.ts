@@ -1,0 +1,73 @@
+/**
+ * The help text: one line per flag, within 80 columns, so that it fits a screen; `agent start --help` also names the
+ * environment variables.
+ */
+import { Option } from "effect"
+import { CliOutput } from "effect/cli"
+import type { FlagDoc, HelpDoc } from "effect/cli/HelpDoc"
+
+const width = 80
+
+/** "text (60) [VARIABLE]" apart. */
+const parts = (description: string): { readonly words: string; readonly variables: string | undefined } => {
+  const found = /^(.*?)(?: \[([A-Z0-9_, ]+)\])?$/su.exec(description)
+  return { words: found?.[1] ?? description, variables: found?.[2] }
+}
+
+const name = (flag: FlagDoc): string => {
+  const alias = flag.aliases.find((each) => /^-[a-z]$/u.test(each))
+  return `${alias === undefined ? "    " : `${alias}, `}--${flag.name}`
+}
+
+const lines = (flags: ReadonlyArray<FlagDoc>, long: boolean): ReadonlyArray<string> => {
+  const column = Math.max(0, ...flags.map((flag) => name(flag).length)) + 4
+  return flags.flatMap((flag) => {
+    const { variables, words } = parts(Option.getOrElse(flag.description, () => ""))
+    const line = `  ${name(flag).padEnd(column - 2)}${words}`
+    return long && variables !== undefined ? [line, `${" ".repeat(column)}${variables}`] : [line]
+  })
+}
+
+const formatHelpDoc = (doc: HelpDoc): string => {
+  const subcommands = (doc.subcommands ?? []).flatMap((group) => group.commands)
+  // The root shows the short form, because it is what fits a screen.
+  const long = subcommands.length === 0
+  const section = (title: string, body: ReadonlyArray<string>) =>
+    body.length === 0 ? [] : ["", title, ...body]
+  const left = Math.max(0, ...subcommands.map((each) => each.name.length)) + 4
+  return [
+    wrap(doc.description),
+    ...section("USAGE", [`  ${doc.usage}`]),
+    ...section(
+      "COMMANDS",
+      subcommands.map((each) => `  ${each.name.padEnd(left - 2)}${each.shortDescription ?? each.description}`)
+    ),
+    ...section(
+      "ARGUMENTS",
+      (doc.args ?? []).map((arg) => `  ${arg.name}  ${Option.getOrElse(arg.description, () => "")}`)
+    ),
+    ...section("FLAGS", lines([...doc.flags, ...(doc.inheritedFlags ?? [])], long)),
+    ...section("", lines(doc.globalFlags ?? [], false)),
+    ...section(
+      "EXAMPLES",
+      (doc.examples ?? []).map((each) => `  ${each.command}`)
+    ),
+    ""
+  ].join("\n")
+}
+
+const wrap = (text: string): string => {
+  const out: Array<string> = [""]
+  for (const word of text.split(/\s+/u)) {
+    const last = out.at(-1)!
+    if (last.length + word.length + 1 > width) out.push(word)
+    else out[out.length - 1] = last === "" ? word : `${last} ${word}`
+  }
+  return out.join("\n")
+}
+
+export const layer = CliOutput.layer({
+  ...CliOutput.defaultFormatter({ colors: false }),
+  formatHelpDoc,
+  formatVersion: (name, version) => `${name} ${version}`
+})

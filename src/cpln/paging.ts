@@ -1,0 +1,48 @@
+/**
+ * Lists and queries come in pages; the next one is a link, absolute or relative, always to be read with GET.
+ *
+ * Invariant: every page is followed, no object is given twice, and a link that was followed before ends the walk.
+ */
+import { Effect, Schema } from "effect"
+import { HttpClientRequest } from "effect/http"
+import { type Api, json } from "../http/api.ts"
+import type { ApiError } from "../http/errors.ts"
+import type { Seen } from "../http/seen.ts"
+import { Link } from "./schemas.ts"
+
+const pageOf = <S extends Schema.Constraint>(item: S) =>
+  Schema.Struct({
+    items: Schema.optionalKey(Schema.NullOr(Schema.Array(item))),
+    links: Schema.optionalKey(Schema.NullOr(Schema.Array(Link)))
+  })
+
+/** The path of a link: hosts differ between inside and outside of the platform, so ours is kept. */
+export const pathOf = (href: string): string => href.replace(/^https?:\/\/[^/]+/u, "")
+
+/** All items, each once by `keyOf`; `at` is the clock of the first page, when everything in it was true. */
+export const allPages = <S extends Schema.Constraint>(
+  api: Api,
+  first: HttpClientRequest.HttpClientRequest,
+  item: S,
+  keyOf: (value: S["Type"]) => string
+): Effect.Effect<Seen<ReadonlyArray<S["Type"]>>, ApiError, S["DecodingServices"]> =>
+  Effect.gen(function* () {
+    const page = pageOf(item)
+    const found = new Map<string, S["Type"]>()
+    const walked = new Set<string>()
+    let request = first
+    let at: number | undefined
+    for (;;) {
+      const answer = yield* Effect.flatMap(api.repeatable(request), json(page))
+      at ??= answer.at
+      const body = answer.value as {
+        items?: ReadonlyArray<S["Type"]> | null
+        links?: ReadonlyArray<typeof Link.Type> | null
+      }
+      for (const value of body.items ?? []) found.set(keyOf(value), value)
+      const next = body.links?.find((link) => link.rel === "next")?.href
+      if (next === undefined || walked.has(next)) return { value: [...found.values()], at }
+      walked.add(next)
+      request = HttpClientRequest.get(pathOf(next))
+    }
+  })

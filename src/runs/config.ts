@@ -1,0 +1,41 @@
+/** Who this agent is, and the settings that the handling of runs depends on. Made once at start, never changed. */
+import { Context, type Redacted } from "effect"
+import type { ServerVersion } from "../prefect/prefect.ts"
+
+/** What Control Plane injects into the agent's own container, or a person sets; links already cut to names. */
+export interface Injected {
+  readonly endpoint: string
+  readonly org: string | undefined
+  readonly gvc: string | undefined
+  readonly location: string | undefined
+  readonly token: Redacted.Redacted | undefined
+}
+
+export class RunsConfig extends Context.Service<
+  RunsConfig,
+  {
+    /** Name of the worker row, unique to this process unless the user gave one. */
+    readonly workerName: string
+    /** Value of the tag `cpln/prefectAgent`: the agent's workload link, else the name as given, else `cpln-<hostname>`. */
+    readonly agentLink: string
+    readonly pool: string
+    readonly poolId: string
+    readonly server: ServerVersion
+    readonly injected: Injected
+    /** All `PREFECT_*` settings of this process by name; `src/job` picks those that jobs get. Holds secrets. */
+    readonly prefectSettings: Readonly<Record<string, string>>
+    /** The whole environment, for `{{ $NAME }}` placeholders of the pool's template. */
+    readonly environment: Readonly<Record<string, string>>
+    /** What follows is in milliseconds. */
+    readonly settle: number
+    readonly cancelGrace: number
+    readonly linger: number
+    readonly mainLinger: number
+    readonly startTimeout: number
+    readonly launchDeadline: number
+    readonly doubtHorizon: number
+    readonly monitorInterval: number
+    readonly unreportedExit: "COMPLETED" | "CRASHED"
+    readonly jobLogs: "stdout" | "off" | undefined
+  }
+>()("agent/runs/RunsConfig") {}

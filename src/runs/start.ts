@@ -1,0 +1,145 @@
+/**
+ * Starts the job of a claimed run, and settles a start whose answer was lost.
+ *
+ * Invariant: a start is posted only within 5 s of a proof that the run is PENDING with our id, and posted again only when
+ * a search by attempt over the whole doubt horizon found nothing. So an attempt has one live command.
+ */
+import { Clock, Duration, Effect, Schema } from "effect"
+import { Commands, type StartCommand } from "../cpln/commands.ts"
+import type { ControlPlane } from "../cpln/control-plane.ts"
+import { type ApiError, isTransient } from "../http/errors.ts"
+import { CurrentLane } from "../http/lane.ts"
+import { Prefect } from "../prefect/prefect.ts"
+import type { Claim } from "./claim.ts"
+import { RunsConfig } from "./config.ts"
+import { attemptTag } from "./normalise.ts"
+import { at, type Place } from "./places.ts"
+
+/** A proof that the run is still ours holds for this long, in ms. */
+const proofHolds = 5_000
+
+/** The run is no longer PENDING with our id: nothing may be started for it any more. */
+export class NoLongerOurs extends Schema.TaggedError<NoLongerOurs>()("NoLongerOurs", {
+  stateType: Schema.String
+}) {
+  override get message() {
+    return `the run was changed while its job was being started (now ${this.stateType})`
+  }
+}
+
+/**
+ * Nothing was started before the launch deadline. `surely` is false when an answer was lost and no search could settle
+ * it: then only the watch may conclude, from two more searches.
+ */
+export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", {
+  reason: Schema.String,
+  surely: Schema.Boolean
+}) {
+  override get message() {
+    return `its job could not be started in time: ${this.reason}`
+  }
+}
+
+export interface Launch {
+  readonly runId: string
+  readonly claim: Claim
+  /** Local time of the proof, in ms: when the claim was proposed. */
+  readonly provenAt: number
+  readonly place: Place
+  readonly what: StartCommand
+  /** True once the agent is to stop: nothing is tried again then. */
+  readonly drained: () => boolean
+  /** Makes the workload again after a 404. */
+  readonly ensureAgain: Effect.Effect<void, ApiError, ControlPlane>
+}
+
+/** The id of the one command of this attempt. */
+export const start = Effect.fn("runs.start")(
+  function* (
+    launch: Launch
+  ): Effect.fn.Return<string, NoLongerOurs | NotStarted | ApiError, Prefect | ControlPlane | RunsConfig> {
+    const config = yield* RunsConfig
+    let provenAt = launch.provenAt
+    let pause = 1_000
+    for (;;) {
+      if ((yield* Clock.currentTimeMillis) - provenAt > proofHolds) provenAt = yield* prove(launch)
+      const outcome = yield* Commands.use((commands) =>
+        commands.start(launch.place.workload, launch.what)
+      ).pipe(
+        Effect.map((id) => ({ id })),
+        Effect.catchTag("StartInDoubt", (doubt) =>
+          Effect.logWarning(doubt.message).pipe(
+            Effect.andThen(searchByAttempt(launch, config.doubtHorizon, config.launchDeadline)),
+            Effect.map((search) =>
+              search._tag === "Found"
+                ? { id: search.id }
+                : { retry: doubt.detail, surely: search._tag === "Nothing" }
+            )
+          )
+        ),
+        Effect.catchTag("NotFound", (gone) =>
+          launch.ensureAgain.pipe(
+            Effect.as({ retry: `the workload went away (${gone.message})`, surely: true })
+          )
+        ),
+        Effect.catchIf(isPassing, (error) => Effect.succeed({ retry: error.message, surely: true })),
+        at(launch.place.access)
+      )
+      if ("id" in outcome) return outcome.id
+      const late = (yield* Clock.currentTimeMillis) - launch.provenAt > config.launchDeadline
+      if (late || !outcome.surely || launch.drained()) {
+        return yield* new NotStarted({ reason: outcome.retry, surely: outcome.surely })
+      }
+      yield* Effect.sleep(Duration.millis(pause))
+      pause = Math.min(pause * 2, 15_000)
+    }
+  },
+  Effect.provideService(CurrentLane, "launch")
+)
+
+const isPassing = (error: { readonly _tag: string }): error is ApiError =>
+  error._tag === "QuotaReached" || isTransient(error as ApiError)
+
+/** Reads the run; returns the local time of the proof. */
+const prove = Effect.fnUntraced(function* (launch: Launch) {
+  const prefect = yield* Prefect
+  const asked = yield* Clock.currentTimeMillis
+  const run = (yield* prefect.readRun(launch.runId)).value
+  const ours =
+    run.state_type === "PENDING" && run.state?.state_details?.transition_id === launch.claim.transitionId
+  return ours ? asked : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
+})
+
+type Search = { readonly _tag: "Found"; readonly id: string } | { readonly _tag: "Nothing" | "Unknown" }
+
+/**
+ * Looks for the command of this attempt. "Nothing" needs a search that was answered after the doubt horizon; without
+ * one before the launch deadline it stays "Unknown", and nothing is posted again.
+ */
+const searchByAttempt = Effect.fnUntraced(function* (
+  launch: Launch,
+  horizon: number,
+  deadline: number
+): Effect.fn.Return<Search, never, Commands> {
+  const commands = yield* Commands
+  const start = yield* Clock.currentTimeMillis
+  let pause = 500
+  for (;;) {
+    const waited = (yield* Clock.currentTimeMillis) - start
+    const found = yield* commands
+      .find(launch.place.workload, [{ op: "=", tag: attemptTag, value: launch.claim.attempt }])
+      .pipe(
+        Effect.map(({ value }) => value[0]?.id ?? ("nothing" as const)),
+        // A workload that is gone has no command of ours.
+        Effect.catchTag("NotFound", () => Effect.succeed("nothing" as const)),
+        Effect.catch(() => Effect.succeed("unknown" as const))
+      )
+    if (found === "nothing" && waited > horizon) return { _tag: "Nothing" }
+    if ((found === "unknown" && waited > deadline) || (found === "nothing" && launch.drained())) {
+      return { _tag: "Unknown" }
+    }
+    if (found !== "nothing" && found !== "unknown") return { _tag: "Found", id: found }
+    yield* Effect.sleep(Duration.millis(pause))
+    pause = Math.min(pause * 2, 8_000)
+  }
+})
