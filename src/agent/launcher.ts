@@ -46,7 +46,7 @@ export class Launcher extends Context.Service<
     Layer.effect(
       Launcher,
       Effect.gen(function* () {
-        const fibers = yield* FiberMap.make<string, void>()
+        const fibers = yield* FiberMap.make<string, void, never>()
         const places = yield* Semaphore.make(atOnce)
         const context = yield* Effect.context<LaunchEnvironment>()
         const relay = yield* Relay

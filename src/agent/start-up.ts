@@ -72,7 +72,8 @@ const reachServer = Effect.gen(function* () {
   )
 })
 
-const serverTrouble =
+/** What an operator must know of a Prefect server that cannot be used. */
+export const serverTrouble =
   (url: string) =>
   (error: ApiError): CannotStart => {
     switch (error._tag) {

@@ -7,7 +7,6 @@
  */
 import { Effect } from "effect"
 import { Commands } from "../cpln/commands.ts"
-import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { Command, Term } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"

@@ -1,21 +1,19 @@
 /** `agent` and `agent start`: reads the settings, puts the layers together, runs the agent. */
-import { Effect, FileSystem, Layer, Option, Random, Redacted, Schema } from "effect"
+import { Effect, Option, Random } from "effect"
 import { Command, Flag } from "effect/cli"
-import { parse } from "yaml"
 import { type AgentOptions, runAgent } from "../agent/agent.ts"
 import { CannotStart } from "../agent/start-up.ts"
-import { ControlPlane } from "../cpln/control-plane.ts"
 import * as Log from "../observe/log.ts"
 import { host } from "../platform.ts"
-import { readAccess } from "../prefect/access.ts"
-import { Prefect } from "../prefect/prefect.ts"
-import { type PrefectSettings, readPrefectSettings } from "../prefect/profile.ts"
-import type { Injected } from "../runs/config.ts"
-import { resolve, secretEnvironment, type Settings } from "../settings.ts"
+import { clients, filled, injectedFrom, readSettings, readTemplate } from "./environment.ts"
 import { given, settingFlags } from "./flags.ts"
 
 const flags = {
-  pool: Flag.String("pool").pipe(Flag.withAlias("p"), Flag.withDescription("work pool to serve (required)"), Flag.optional),
+  pool: Flag.String("pool").pipe(
+    Flag.withAlias("p"),
+    Flag.withDescription("work pool to serve (required)"),
+    Flag.optional
+  ),
   queues: Flag.String("work-queue").pipe(
     Flag.withAlias("q"),
     Flag.withDescription("only this queue; repeatable; created when missing"),
@@ -28,83 +26,13 @@ const flags = {
   ...settingFlags
 }
 
-const publicEndpoint = "https://api.cpln.io"
-
-/** Control Plane injects full links for some of these: the last segment is the name. */
-const nameOf = (value: string | undefined): string | undefined => {
-  const name = value?.trim().split("/").at(-1)
-  return name === undefined || name === "" ? undefined : name
-}
-
-const filled = (value: string | undefined): string | undefined => (value?.trim() ? value.trim() : undefined)
-
-export const injectedFrom = (environment: Readonly<Record<string, string>>): Injected => ({
-  endpoint: filled(environment["CPLN_ENDPOINT"]) ?? publicEndpoint,
-  org: nameOf(environment["CPLN_ORG"]),
-  gvc: nameOf(environment["CPLN_GVC"]),
-  location: nameOf(environment["CPLN_LOCATION"]),
-  token: Option.getOrUndefined(Option.map(Option.fromNullishOr(filled(environment["CPLN_TOKEN"])), Redacted.make))
-})
-
 /** Six characters of chance, so that two agents on one host have two worker rows. */
 const randomSuffix = Effect.map(
   Effect.all(Array.from({ length: 6 }, () => Random.nextIntBetween(0, 35))),
   (numbers) => numbers.map((each) => each.toString(36)).join("")
 )
 
-const jsonFile = Effect.fnUntraced(function* (path: string) {
-  const files = yield* FileSystem.FileSystem
-  const Template = Schema.Record(Schema.String, Schema.Unknown)
-  return yield* files.readFileString(path).pipe(
-    Effect.flatMap((text) => Effect.try(() => parse(text) as unknown)),
-    Effect.flatMap(Schema.decodeUnknownEffect(Template)),
-    Effect.mapError(
-      () =>
-        new CannotStart({
-          reason: `The base job template ${path} cannot be read as a JSON object.`,
-          remedy: "Give a file like the one that `agent pool create --help` speaks of."
-        })
-    )
-  )
-})
-
-/** Everything that commands of this program read from environment and profile, or a clear error. */
-export const readSettings = Effect.fn("cli.readSettings")(function* (
-  flags: Parameters<typeof resolve>[0]
-) {
-  const environment = host.environment()
-  const prefectSettings = yield* readPrefectSettings(environment)
-  const found = (variable: string) => {
-    const value = environment[variable]
-    return value === undefined || value === ""
-      ? prefectSettings.get(variable)
-      : { value, from: "the environment" }
-  }
-  const resolved = resolve(flags, found)
-  if ("wrong" in resolved) return yield* resolved.wrong
-  return { environment, prefectSettings, settings: resolved.settings }
-})
-
-export const clients = Effect.fn("cli.clients")(function* (
-  prefectSettings: PrefectSettings,
-  environment: Readonly<Record<string, string>>,
-  settings: Settings
-) {
-  const access = yield* readAccess(prefectSettings)
-  const logsToken = filled(environment[secretEnvironment.logsToken])
-  return Layer.merge(
-    Prefect.layer(access, { ratePerSecond: settings.prefectRate }),
-    ControlPlane.layerWith({
-      ratePerSecond: settings.cplnRate,
-      logsEndpoint: settings.logsEndpoint,
-      logsToken: logsToken === undefined ? undefined : Redacted.make(logsToken)
-    })
-  )
-})
-
-const handler = Effect.fn("cli.start")(function* (
-  input: Command.Command.Config.Infer<typeof flags>
-) {
+const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.Infer<typeof flags>) {
   const { environment, prefectSettings, settings } = yield* readSettings(given(input))
   yield* Effect.gen(function* () {
     if (Option.isNone(input.pool)) {
@@ -120,7 +48,7 @@ const handler = Effect.fn("cli.start")(function* (
       queues: input.queues,
       createPool: settings.createPool,
       baseJobTemplate: Option.isSome(input.baseJobTemplate)
-        ? yield* jsonFile(input.baseJobTemplate.value)
+        ? yield* readTemplate(input.baseJobTemplate.value)
         : undefined,
       injected,
       settings,

@@ -75,8 +75,8 @@ export const makeCommands = (api: Api): Commands["Service"] => {
         duration: startTimeout,
         orElse: () => Effect.fail(inDoubt(workload, `no answer within ${Duration.format(startTimeout)}`))
       }),
-      Effect.catchTag("Unavailable", (error) =>
-        error.mayHaveHappened ? Effect.fail(inDoubt(workload, error.detail)) : Effect.fail(error)
+      Effect.mapError((error) =>
+        error._tag === "Unavailable" && error.mayHaveHappened ? inDoubt(workload, error.detail) : error
       )
     )
     const id = answer.headers["location"]

@@ -121,7 +121,10 @@ export const connect = Effect.fn("Prefect.connect")(function* (
 
   const { version, forget } = yield* versionOf(plain, access.url)
   const watched = <A>(sent: Effect.Effect<A, ApiError>) =>
-    Effect.tapErrorTag(sent, "Unavailable", () => forget)
+    sent.pipe(
+      Effect.tapErrorTag("Unavailable", () => forget),
+      Effect.mapError(unechoed)
+    )
   const api: Api = {
     repeatable: (request) => watched(plain.repeatable(request)),
     once: (request) => watched(plain.once(request))

@@ -12,10 +12,13 @@ type Pools = Pick<
   | "createWorkPool"
   | "updateWorkPool"
   | "ensureQueue"
+  | "queueNames"
   | "heartbeat"
   | "deleteWorker"
   | "workers"
 >
+
+const Queue = Schema.Struct({ name: Schema.String })
 
 const value = <A>(seen: { readonly value: A }): A => seen.value
 
@@ -53,6 +56,17 @@ export const pools = ({ repeatable }: Api): Pools => ({
       Effect.as(false),
       Effect.catchTag("NotFound", () => created)
     )
+  }),
+
+  queueNames: Effect.fn("Prefect.queueNames")(function* (pool) {
+    const all = yield* everyPage(
+      (page) =>
+        repeatable(post(path`/work_pools/${pool}/queues/filter`, page)).pipe(
+          Effect.flatMap(json(Schema.Array(Queue)))
+        ),
+      (queue) => queue.name
+    )
+    return all.value.map((queue) => queue.name)
   }),
 
   heartbeat: Effect.fn("Prefect.heartbeat")(function* (pool, worker, intervalSeconds) {

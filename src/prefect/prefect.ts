@@ -93,6 +93,8 @@ export class Prefect extends Context.Service<
     ): Effect.Effect<void, ApiError>
     /** Creates the queue when it is missing; true when it did. */
     ensureQueue(pool: string, queue: string): Effect.Effect<boolean, ApiError>
+    /** Names of all queues of the pool, every page. */
+    queueNames(pool: string): Effect.Effect<ReadonlyArray<string>, ApiError>
     heartbeat(pool: string, worker: string, intervalSeconds: number): Effect.Effect<void, ApiError>
     deleteWorker(pool: string, worker: string): Effect.Effect<void, ApiError>
     /** All workers of the pool, every page. */

@@ -11,7 +11,6 @@ import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import type { FlowRun } from "../prefect/schemas.ts"
 import type { RunMemory } from "./board.ts"
 import type { Decision } from "./decide.ts"
 import { derivedId } from "./ids.ts"
@@ -81,6 +80,12 @@ export const executionOf = Effect.fn("runs.executionOf")(function* (place: Place
   return undefined as { readonly location: string; readonly execution: JobExecution } | undefined
 })
 
+/** A run as it was judged: which, and by which state. */
+export interface Judged {
+  readonly id: string
+  readonly state_id?: string | null | undefined
+}
+
 /** What came of an end state that was proposed. */
 export type Written = "written" | "moved on"
 
@@ -89,7 +94,7 @@ export type Written = "written" | "moved on"
  * somebody else wrote the same end), so that the next look decides anew.
  */
 export const proposeEnd = Effect.fn("runs.proposeEnd")(function* (
-  judged: FlowRun,
+  judged: Judged,
   state: "COMPLETED" | "CRASHED" | "CANCELLED",
   subject: string,
   message: string
@@ -107,7 +112,7 @@ export const proposeEnd = Effect.fn("runs.proposeEnd")(function* (
 
 /** Gives a claimed run back to the pool. `AwaitingRetry`: a state named Scheduled would be renamed Late and lose its message. */
 export const handBack = Effect.fn("runs.handBack")(function* (
-  judged: FlowRun,
+  judged: Judged,
   attempt: string,
   message: string
 ): Effect.fn.Return<Written, ApiError, Prefect> {
@@ -127,7 +132,7 @@ export const handBack = Effect.fn("runs.handBack")(function* (
 })
 
 /** Lets the pool offer a run again whose engine died while it waited for a retry of its own. */
-export const makeClaimable = Effect.fn("runs.makeClaimable")(function* (judged: FlowRun) {
+export const makeClaimable = Effect.fn("runs.makeClaimable")(function* (judged: Judged) {
   const prefect = yield* Prefect
   const fresh = yield* prefect.readRun(judged.id)
   if (fresh.value.state_id !== judged.state_id) return "moved on" as const

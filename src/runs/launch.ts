@@ -26,13 +26,6 @@ import { say, tellRun } from "./say.ts"
 import { type NoLongerOurs, NotStarted, start } from "./start.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
-/** The run cannot run as it is defined; `problems` is the text that its owner reads. */
-export class RunRefused extends Schema.TaggedError<RunRefused>()("RunRefused", { problems: Schema.String }) {
-  override get message() {
-    return this.problems
-  }
-}
-
 /** An earlier job of this run lives: it has to end (it is being stopped) before the run is claimed again. */
 export class EarlierJobLives extends Schema.TaggedError<EarlierJobLives>()("EarlierJobLives", {
   command: Schema.String
@@ -84,7 +77,7 @@ export const launch = Effect.fn("runs.launch")(function* (
   )
   if (prepared === undefined || drained()) return undefined
   const earlier = yield* earlierAttempts(run)
-  if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live })
+  if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.id })
   const config = yield* RunsConfig
   const tryNumber = earlier.claims + 1
   const provenAt = yield* Clock.currentTimeMillis

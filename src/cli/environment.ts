@@ -1,0 +1,86 @@
+/**
+ * What the commands of this program read from outside: settings, what Control Plane injects, files, and the clients that
+ * follow from them.
+ *
+ * Invariant: a wrong value ends the program with a message that names where it stands.
+ */
+import { Effect, FileSystem, Layer, Option, Redacted, Schema } from "effect"
+import { parse } from "yaml"
+import { CannotStart } from "../agent/start-up.ts"
+import { ControlPlane } from "../cpln/control-plane.ts"
+import { host } from "../platform.ts"
+import { readAccess } from "../prefect/access.ts"
+import { Prefect } from "../prefect/prefect.ts"
+import { type PrefectSettings, readPrefectSettings } from "../prefect/profile.ts"
+import type { Injected } from "../runs/config.ts"
+import { resolve, secretEnvironment, type Settings } from "../settings.ts"
+
+const publicEndpoint = "https://api.cpln.io"
+
+/** Control Plane injects full links for some of these: the last segment is the name. */
+const nameOf = (value: string | undefined): string | undefined => {
+  const name = value?.trim().split("/").at(-1)
+  return name === undefined || name === "" ? undefined : name
+}
+
+export const filled = (value: string | undefined): string | undefined =>
+  value?.trim() ? value.trim() : undefined
+
+export const injectedFrom = (environment: Readonly<Record<string, string>>): Injected => ({
+  endpoint: filled(environment["CPLN_ENDPOINT"]) ?? publicEndpoint,
+  org: nameOf(environment["CPLN_ORG"]),
+  gvc: nameOf(environment["CPLN_GVC"]),
+  location: nameOf(environment["CPLN_LOCATION"]),
+  token: Option.getOrUndefined(
+    Option.map(Option.fromNullishOr(filled(environment["CPLN_TOKEN"])), Redacted.make)
+  )
+})
+
+/** A base job template as a JSON (or YAML) file holds it; what the server demands of it is checked by the server. */
+export const readTemplate = Effect.fn("cli.readTemplate")(function* (path: string) {
+  const files = yield* FileSystem.FileSystem
+  const Template = Schema.Record(Schema.String, Schema.Unknown)
+  return yield* files.readFileString(path).pipe(
+    Effect.flatMap((text) => Effect.try(() => parse(text) as unknown)),
+    Effect.flatMap(Schema.decodeUnknownEffect(Template)),
+    Effect.mapError(
+      () =>
+        new CannotStart({
+          reason: `The base job template ${path} cannot be read as a JSON object.`,
+          remedy: "Give a file like the one that `agent pool create --help` speaks of."
+        })
+    )
+  )
+})
+
+/** Everything that commands of this program read from environment and profile, or a clear error. */
+export const readSettings = Effect.fn("cli.readSettings")(function* (flags: Parameters<typeof resolve>[0]) {
+  const environment = host.environment()
+  const prefectSettings = yield* readPrefectSettings(environment)
+  const found = (variable: string) => {
+    const value = environment[variable]
+    return value === undefined || value === ""
+      ? prefectSettings.get(variable)
+      : { value, from: "the environment" }
+  }
+  const resolved = resolve(flags, found)
+  if ("wrong" in resolved) return yield* resolved.wrong
+  return { environment, prefectSettings, settings: resolved.settings }
+})
+
+export const clients = Effect.fn("cli.clients")(function* (
+  prefectSettings: PrefectSettings,
+  environment: Readonly<Record<string, string>>,
+  settings: Settings
+) {
+  const access = yield* readAccess(prefectSettings)
+  const logsToken = filled(environment[secretEnvironment.logsToken])
+  return Layer.merge(
+    Prefect.layer(access, { ratePerSecond: settings.prefectRate }),
+    ControlPlane.layerWith({
+      ratePerSecond: settings.cplnRate,
+      logsEndpoint: settings.logsEndpoint,
+      logsToken: logsToken === undefined ? undefined : Redacted.make(logsToken)
+    })
+  )
+})

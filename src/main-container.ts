@@ -1,0 +1,7 @@
+/** The program as it goes into a container: every command but the emulator. */
+import { Command } from "effect/cli"
+import { pool } from "./cli/pool.ts"
+import { run } from "./cli/run.ts"
+import { root, start } from "./cli/start.ts"
+
+run(root.pipe(Command.withSubcommands([start, pool])))
