@@ -37,7 +37,10 @@ const formatHelpDoc = (doc: HelpDoc): string => {
   const left = Math.max(0, ...subcommands.map((each) => each.name.length)) + 4
   return [
     wrap(doc.description),
-    ...section("USAGE", [`  ${doc.usage}`]),
+    // The root does its work without a subcommand.
+    ...section("USAGE", [
+      `  ${doc.usage.replace("agent <subcommand> [flags]", "agent [<command>] [flags]")}`
+    ]),
     ...section(
       "COMMANDS",
       subcommands.map((each) => `  ${each.name.padEnd(left - 2)}${each.shortDescription ?? each.description}`)
@@ -47,7 +50,8 @@ const formatHelpDoc = (doc: HelpDoc): string => {
       (doc.args ?? []).map((arg) => `  ${arg.name}  ${Option.getOrElse(arg.description, () => "")}`)
     ),
     ...section("FLAGS", lines([...doc.flags, ...(doc.inheritedFlags ?? [])], long)),
-    ...section("", lines(doc.globalFlags ?? [], false)),
+    "",
+    ...lines(doc.globalFlags ?? [], false),
     ...section(
       "EXAMPLES",
       (doc.examples ?? []).map((each) => `  ${each.command}`)

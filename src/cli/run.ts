@@ -4,8 +4,8 @@
  * Invariant: a user never sees a stack trace unless the log level is debug.
  */
 import { Cause, Console, Effect, Layer } from "effect"
-import { CliConfig, Command, GlobalFlag } from "effect/cli"
-import { platform, runMain, signalIsSuccess } from "../platform.ts"
+import { CliConfig, CliError, Command, GlobalFlag } from "effect/cli"
+import { host, platform, runMain, signalIsSuccess } from "../platform.ts"
 import * as Help from "./help.ts"
 
 declare const __VERSION__: string | undefined
@@ -18,7 +18,14 @@ export const run = <N extends string, I, C, E, R>(command: Command.Command<N, I,
       Layer.mergeAll(Help.layer, CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
     ),
     Effect.provide(platform),
-    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause)))
+    // `agent pool` alone asks for help; with a usage error the help has been printed too, and the exit code stays 1.
+    Effect.catchIf(
+      (error) => isHelp(error) && error.errors.length === 0,
+      () => Effect.void
+    ),
+    Effect.tapCause((cause) =>
+      Cause.hasInterruptsOnly(cause) || isHelp(Cause.squash(cause)) ? Effect.void : report(cause)
+    )
   )
   runMain(program as Effect.Effect<void, E>, {
     disableErrorReporting: true,
@@ -26,10 +33,18 @@ export const run = <N extends string, I, C, E, R>(command: Command.Command<N, I,
   })
 }
 
+const isHelp = (error: unknown): error is CliError.ShowHelp =>
+  CliError.isCliError(error) && error._tag === "ShowHelp"
+
+const isDebugging = (): boolean =>
+  host.arguments().join(" ").includes("--log-level debug") ||
+  host.environment()["PREFECT_LOGGING_LEVEL"]?.toLowerCase() === "debug"
+
 const report = (cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
-  const expected = cause.reasons.some(Cause.isFailReason) && error instanceof Error
-  return Console.error(
-    expected ? `agent: ${error.message}` : `agent: unexpected error\n${Cause.pretty(cause)}`
-  )
+  const words = error instanceof Error ? error.message : String(error)
+  if (isDebugging()) return Console.error(`agent: ${words}\n${Cause.pretty(cause)}`)
+  return cause.reasons.some(Cause.isFailReason)
+    ? Console.error(`agent: ${words}`)
+    : Console.error(`agent: unexpected error: ${words}\n  Run it again with --log-level debug to see where.`)
 }
