@@ -13,7 +13,7 @@ import { RunsConfig } from "../runs/config.ts"
 import { CurrentPool } from "../runs/pool.ts"
 import { Places } from "../runs/places.ts"
 import { Preparation } from "../runs/prepare.ts"
-import { say } from "../runs/say.ts"
+import { say } from "../observe/say.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
@@ -61,11 +61,12 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     launchDeadline: seconds(settings.launchDeadline),
     doubtHorizon: seconds(settings.doubtHorizon),
     monitorInterval: seconds(settings.interval),
-    unreportedExit: settings.unreportedExit === "completed" ? ("COMPLETED" as const) : ("CRASHED" as const),
-    jobLogs: settings.jobLogs
+    unreportedExit: settings.unreportedExit === "completed" ? ("COMPLETED" as const) : ("CRASHED" as const)
   })
   return Launcher.layer(settings.limit).pipe(
-    Layer.provideMerge(Layer.mergeAll(EnsuredWorkloads.layer(pool.id), Preparation.layer, Relay.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(EnsuredWorkloads.layer(pool.id), Preparation.layer, Relay.layer(settings.jobLogs))
+    ),
     Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(pool))),
     Layer.provideMerge(config)
   )

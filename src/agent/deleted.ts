@@ -11,7 +11,7 @@ import { Board } from "../runs/board.ts"
 import { RunsConfig } from "../runs/config.ts"
 import type { Bulk } from "../runs/look.ts"
 import { poolTag, tagOf } from "../runs/normalise.ts"
-import { say } from "../runs/say.ts"
+import { say } from "../observe/say.ts"
 
 /** Between the two reads that make a deletion certain, in ms. */
 const apart = 30_000

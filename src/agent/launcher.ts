@@ -9,7 +9,8 @@ import { CurrentLane } from "../http/lane.ts"
 import { Relay } from "../logs/relay.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { launch, type LaunchEnvironment, type Started, warm } from "../runs/launch.ts"
-import { say, tellRun } from "../runs/say.ts"
+import { say } from "../observe/say.ts"
+import { tellRun } from "../runs/tell.ts"
 
 /** Launches under way at once; each makes a few requests, which have their own bounds. */
 const atOnce = 64

@@ -12,8 +12,8 @@ import { officialTemplate } from "../job/template.ts"
 import { Prefect, type ServerVersion } from "../prefect/prefect.ts"
 import type { WorkPool } from "../prefect/schemas.ts"
 import type { Injected } from "../runs/config.ts"
-import { at } from "../runs/places.ts"
-import { say } from "../runs/say.ts"
+import { at } from "../cpln/place.ts"
+import { say } from "../observe/say.ts"
 
 /** The program ends with exit code 1 and this text. */
 export class CannotStart extends Schema.TaggedError<CannotStart>()("CannotStart", {

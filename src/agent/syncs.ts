@@ -11,8 +11,9 @@ import { Access } from "../cpln/control-plane.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { poolTag } from "../runs/normalise.ts"
-import { at, Places } from "../runs/places.ts"
-import { say } from "../runs/say.ts"
+import { at } from "../cpln/place.ts"
+import { Places } from "../runs/places.ts"
+import { say } from "../observe/say.ts"
 import { cycle } from "./watch.ts"
 
 /** Workloads looked into per cycle when no open run names them; the first cycle takes more. */

@@ -14,8 +14,8 @@ import { Prefect } from "../prefect/prefect.ts"
 import type { RunMemory } from "./board.ts"
 import type { Decision } from "./decide.ts"
 import { derivedId } from "./ids.ts"
-import { at, type Place } from "./places.ts"
-import { type About, type Area, say } from "./say.ts"
+import { at, type Place } from "../cpln/place.ts"
+import { type About, type Area, say } from "../observe/say.ts"
 
 /** A stop is asked for again when it has shown no effect for this long, in ms. */
 const askAgainAfter = 30_000

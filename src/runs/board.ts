@@ -6,7 +6,7 @@
  */
 import { Context, Layer } from "effect"
 import type { Command, JobExecution } from "../cpln/schemas.ts"
-import type { Place } from "./places.ts"
+import type { Place } from "../cpln/place.ts"
 
 /** Times are milliseconds since 1970 by the local clock, and used for pacing looks only, never for verdicts on age. */
 export interface RunMemory {

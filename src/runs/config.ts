@@ -36,6 +36,5 @@ export class RunsConfig extends Context.Service<
     readonly doubtHorizon: number
     readonly monitorInterval: number
     readonly unreportedExit: "COMPLETED" | "CRASHED"
-    readonly jobLogs: "stdout" | "off" | undefined
   }
 >()("agent/runs/RunsConfig") {}

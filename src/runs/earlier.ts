@@ -14,7 +14,8 @@ import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun, State } from "../prefect/schemas.ts"
 import type { RunsConfig } from "./config.ts"
 import { attemptTag, isFinal, runTag, tagOf } from "./normalise.ts"
-import { at, type Place, placeFromText, Places } from "./places.ts"
+import { at, type Place } from "../cpln/place.ts"
+import { placeFromText, Places } from "./places.ts"
 
 /** All that the history tells of our kind's claims. */
 export interface Claims {

@@ -18,9 +18,10 @@ import type { RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { claimsOf, commandsOfRun, placesOf } from "./earlier.ts"
 import { type CurrentAttempt, isFinal, type Sorted, sortOut } from "./normalise.ts"
-import { at, type Place, placeFromText, Places } from "./places.ts"
+import { at, type Place } from "../cpln/place.ts"
+import { placeFromText, Places } from "./places.ts"
 import { timeOf } from "./phase.ts"
-import { type About, say } from "./say.ts"
+import { type About, say } from "../observe/say.ts"
 
 /** What a bulk query of one place saw of this run: its live commands, and the service's clock. */
 export interface Bulk {

@@ -1,32 +1,16 @@
 /**
- * Places are where jobs run: a workload, and the access by which it is reached.
+ * The places that are known to hold work of this pool.
  *
  * Invariant: a place is known only from something that names it (a launch of ours, a PID, a claim message, a tag); none
  * is ever guessed.
  */
 import { Context, Effect, Layer } from "effect"
-import { Access, ControlPlane } from "../cpln/control-plane.ts"
-import type { Commands } from "../cpln/commands.ts"
-import type { Logs } from "../cpln/logs.ts"
+import { Access } from "../cpln/control-plane.ts"
+import { type Place, placeKey } from "../cpln/place.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
-import type { Workloads } from "../cpln/workloads.ts"
 import { RunsConfig } from "./config.ts"
 
-export interface Place {
-  readonly access: Access
-  readonly workload: WorkloadRef
-}
-
-/** One text per place, to group by. Two credentials for one workload are one place. */
-export const placeKey = (place: Place): string => `${place.access.endpoint} ${place.workload.path}`
-
-/** The services of one access, for the effect that is given. */
-export const at =
-  (access: Access) =>
-  <A, E, R>(
-    effect: Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E, Exclude<R, Commands | Workloads | Logs> | ControlPlane> =>
-    Effect.provide(effect, ControlPlane.get(access)) as never
+export { at, type Place, placeKey } from "../cpln/place.ts"
 
 /** The places with live work, and the access that opened each org; bounded by the work that is live. */
 export class Places extends Context.Service<

@@ -21,9 +21,11 @@ import { claimsOf } from "./earlier.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
 import { isOver, viewOf } from "./phase.ts"
-import type { Place, Places } from "./places.ts"
+import type { Place } from "../cpln/place.ts"
+import type { Places } from "./places.ts"
 import { type Preparation, prepare } from "./prepare.ts"
-import { type About, type Area, say, tellRun } from "./say.ts"
+import { type About, type Area, say } from "../observe/say.ts"
+import { tellRun } from "./tell.ts"
 
 export type ReconcileEnvironment = Prefect | ControlPlane | Places | RunsConfig | Board | Preparation
 

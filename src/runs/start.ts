@@ -13,7 +13,7 @@ import { Prefect } from "../prefect/prefect.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { attemptTag } from "./normalise.ts"
-import { at, type Place } from "./places.ts"
+import { at, type Place } from "../cpln/place.ts"
 
 /** A proof that the run is still ours holds for this long, in ms. */
 const proofHolds = 5_000

@@ -9,7 +9,7 @@ import type { ControlPlane } from "../cpln/control-plane.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import { poolTag } from "./normalise.ts"
-import { at, type Place, placeKey } from "./places.ts"
+import { at, type Place, placeKey } from "../cpln/place.ts"
 
 /** What to make when it is missing. */
 export interface Wanted {
