@@ -17,6 +17,7 @@ import { say } from "../observe/say.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
+import { WorkerEvents } from "./events.ts"
 import { heartbeat, heartbeatSeconds, signOff } from "./heartbeat.ts"
 import { Launcher } from "./launcher.ts"
 import { loop } from "./loop.ts"
@@ -65,7 +66,12 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
   })
   return Launcher.layer(settings.limit).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(EnsuredWorkloads.layer(pool.id), Preparation.layer, Relay.layer(settings.jobLogs))
+      Layer.mergeAll(
+        EnsuredWorkloads.layer(pool.id),
+        Preparation.layer,
+        Relay.layer(settings.jobLogs),
+        WorkerEvents.layer
+      )
     ),
     Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(pool))),
     Layer.provideMerge(config)
@@ -75,6 +81,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
 const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   const config = yield* RunsConfig
   const launcher = yield* Launcher
+  const events = yield* WorkerEvents
   const poll = yield* makePoll({
     queues,
     interval: Duration.seconds(settings.queryInterval),
@@ -87,9 +94,11 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   }
   // Finalizers run in reverse: the drain comes first, then the worker's row goes.
   yield* Effect.addFinalizer(() => signOff())
+  yield* Effect.addFinalizer(() => Effect.andThen(events.worker("stopped"), events.flush))
   yield* Effect.addFinalizer(() =>
     say("info", "Init", {}, "Stopping: no new claims; jobs run on.").pipe(Effect.andThen(launcher.drain))
   )
+  yield* events.worker("started")
   yield* loop("heartbeat", Duration.seconds(heartbeatSeconds), heartbeat())
   yield* say(
     "info",

@@ -8,6 +8,7 @@ import { Clock, Context, Duration, Effect, FiberMap, Layer, Semaphore } from "ef
 import { CurrentLane } from "../http/lane.ts"
 import { Relay } from "../logs/relay.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
+import { WorkerEvents } from "./events.ts"
 import { launch, type LaunchEnvironment, type Started, warm } from "../runs/launch.ts"
 import { say } from "../observe/say.ts"
 import { tellRun } from "../runs/tell.ts"
@@ -51,6 +52,7 @@ export class Launcher extends Context.Service<
         const places = yield* Semaphore.make(atOnce)
         const context = yield* Effect.context<LaunchEnvironment>()
         const relay = yield* Relay
+        const events = yield* WorkerEvents
         const heldBack = new Map<string, HeldBack>()
         let drained = false
         let live = 0
@@ -92,6 +94,7 @@ export class Launcher extends Context.Service<
           )
 
         const follow = Effect.fnUntraced(function* (run: FlowRun, { prepared, commandId }: Started) {
+          yield* events.submitted(run, prepared.flowName)
           yield* relay.follow({
             place: prepared.wanted.place,
             commandId,

@@ -27,6 +27,8 @@ export interface RunMemory {
   final: { command: Command; execution: JobExecution | undefined } | undefined
   /** Reads of a deleted run that got 404: the first of at least two. */
   deletedSince: number | undefined
+  /** When its concurrency lease was last renewed here. */
+  leaseRenewedAt: number | undefined
   readonly said: Set<string>
 }
 
@@ -81,5 +83,6 @@ const blank = (): RunMemory => ({
   stops: new Map(),
   final: undefined,
   deletedSince: undefined,
+  leaseRenewedAt: undefined,
   said: new Set()
 })

@@ -18,6 +18,7 @@ import { Board, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
 import { claimsOf } from "./earlier.ts"
+import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
 import { isOver, viewOf } from "./phase.ts"
@@ -79,6 +80,7 @@ const reconcileEntered = Effect.fnUntraced(function* (
   }
   const claimed = parseClaimMessage(run.state?.message ?? "") !== undefined
   const ours = claimed || (looked._tag === "Found" && tagOf(looked.current, attemptTag) !== undefined)
+  if (claimed) yield* renewLease(seen, memory)
   const view = viewOf(run, seen.at, ours || (yield* isOfOurAgent(looked)))
   const observation = yield* observationOf(run, looked, memory)
   const policy = yield* policyOf(run, view, memory)
