@@ -52,7 +52,10 @@ export class Commands extends Context.Service<
       workload: WorkloadRef,
       terms: ReadonlyArray<Term>
     ): Effect.Effect<Seen<ReadonlyArray<Command>>, ApiError>
-    /** Asks for a stop of the replica. Answers "already exists" (400) and 404 are `"already"`: confirm by the command. */
+    /**
+     * Asks for a stop of the replica. `"already"`: one is under way ("already exists", 400 or 409), or the replica or
+     * the workload is gone (404); either is to be confirmed by the command.
+     */
     stopReplica(
       workload: WorkloadRef,
       what: { readonly replica: string; readonly location: string }
@@ -60,32 +63,30 @@ export class Commands extends Context.Service<
   }
 >()("agent/cpln/Commands") {}
 
-/** An answer to a start that takes longer than this is a doubt. */
+/** An answer to a start that takes longer than this, from its turn on, is a doubt. */
 const startTimeout = Duration.seconds(15)
+/** A start that waits longer for its turn is not sent: what proved that it is still wanted would be too old. */
+const startPatience = Duration.seconds(5)
 
 export const makeCommands = (api: Api): Commands["Service"] => {
   const inDoubt = (workload: WorkloadRef, detail: string) => new StartInDoubt({ workload, detail })
 
   const start = Effect.fn("Commands.start")(function* (workload: WorkloadRef, what: StartCommand) {
     const { tags, ...spec } = what
-    const answer = yield* HttpClientRequest.post(`${workload.path}/-command`).pipe(
-      HttpClientRequest.bodyJsonUnsafe({ type: "runCronWorkload", tags, spec }),
-      api.once,
-      Effect.timeoutOrElse({
-        duration: startTimeout,
-        orElse: () => Effect.fail(inDoubt(workload, `no answer within ${Duration.format(startTimeout)}`))
-      }),
-      Effect.mapError((error) =>
-        error._tag === "Unavailable" && error.mayHaveHappened ? inDoubt(workload, error.detail) : error
-      )
+    const request = HttpClientRequest.post(`${workload.path}/-command`).pipe(
+      HttpClientRequest.bodyJsonUnsafe({ type: "runCronWorkload", tags, spec })
     )
-    const id = answer.headers["location"]
-      ?.split("?", 1)[0]
-      ?.split("/")
-      .findLast((part) => part !== "")
-    return id === undefined
-      ? yield* inDoubt(workload, `status ${answer.status} without a Location`)
-      : decodeURIComponent(id)
+    const answer = yield* api
+      .once(request, { timeout: startTimeout, patience: startPatience })
+      .pipe(
+        Effect.mapError((error) =>
+          error._tag === "Unavailable" && error.mayHaveHappened ? inDoubt(workload, error.detail) : error
+        )
+      )
+    return (
+      idFrom(answer.headers["location"]) ??
+      (yield* inDoubt(workload, `status ${answer.status} without the command's id`))
+    )
   })
 
   const get = Effect.fn("Commands.get")(function* (workload: WorkloadRef, id: string) {
@@ -110,7 +111,8 @@ export const makeCommands = (api: Api): Commands["Service"] => {
       HttpClientRequest.bodyJsonUnsafe({ type: "stopReplica", spec }),
       api.repeatable,
       Effect.as("asked" as const),
-      Effect.catchTag("NotFound", () => Effect.succeed("already" as const)),
+      // A repetition is harmless: a replica's name is never used again, and a second stop of it is refused.
+      Effect.catchTag(["NotFound", "Conflict"], () => Effect.succeed("already" as const)),
       Effect.catchTag("Refused", (error) =>
         /already exists/iu.test(error.detail) ? Effect.succeed("already" as const) : Effect.fail(error)
       )
@@ -118,6 +120,15 @@ export const makeCommands = (api: Api): Commands["Service"] => {
   })
 
   return { start, get, find, stopReplica }
+}
+
+/** The last segment of a `Location`, absolute or not; a segment with a dash in front is no id but an operation. */
+const idFrom = (location: string | undefined): string | undefined => {
+  const id = location
+    ?.split(/[?#]/u, 1)[0]
+    ?.split("/")
+    .findLast((part) => part !== "")
+  return id === undefined || !/^[\w.~][\w.~-]*$/u.test(id) ? undefined : id
 }
 
 const oldestFirst = (a: Command, b: Command): number =>

@@ -7,6 +7,7 @@ import { HttpClientRequest } from "effect/http"
 import { makeApi } from "../http/api.ts"
 import { makeCommands, Commands } from "./commands.ts"
 import { Logs, makeLogs } from "./logs.ts"
+import { bareToken } from "./token.ts"
 import { makeWorkloads, Workloads } from "./workloads.ts"
 
 /** Which API, which org, as whom. Equal keys share one client. */
@@ -40,9 +41,10 @@ const clientsOf = (access: Access) =>
   Layer.effectContext(
     Effect.gen(function* () {
       const settings = yield* CurrentControlPlaneSettings
+      const token = bareToken(access.token)
       const authorise = (request: HttpClientRequest.HttpClientRequest) =>
         request.pipe(
-          HttpClientRequest.bearerToken(access.token),
+          HttpClientRequest.bearerToken(token),
           // Stale answers were met behind caches.
           HttpClientRequest.setHeaders({
             "cache-control": "no-cache",

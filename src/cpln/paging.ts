@@ -16,8 +16,15 @@ const pageOf = <S extends Schema.Constraint>(item: S) =>
     links: Schema.optionalKey(Schema.NullOr(Schema.Array(Link)))
   })
 
-/** The path of a link: hosts differ between inside and outside of the platform, so ours is kept. */
-export const pathOf = (href: string): string => href.replace(/^https?:\/\/[^/]+/u, "")
+/**
+ * The path of a link found at `from`: hosts differ between inside and outside of the platform, so ours is kept. A link
+ * that is only a query belongs to the same path; any other counts from the base, as the service's own clients take it.
+ */
+export const pathOf = (href: string, from: string): string => {
+  const path = href.replace(/^https?:\/\/[^/?]+/u, "")
+  if (path.startsWith("?")) return `${from.split("?", 1)[0]}${path}`
+  return path.startsWith("/") ? path : `/${path}`
+}
 
 /** All items, each once by `keyOf`; `at` is the clock of the first page, when everything in it was true. */
 export const allPages = <S extends Schema.Constraint>(
@@ -41,8 +48,8 @@ export const allPages = <S extends Schema.Constraint>(
       }
       for (const value of body.items ?? []) found.set(keyOf(value), value)
       const next = body.links?.find((link) => link.rel === "next")?.href
-      if (next === undefined || walked.has(next)) return { value: [...found.values()], at }
+      if (!next || walked.has(next)) return { value: [...found.values()], at }
       walked.add(next)
-      request = HttpClientRequest.get(pathOf(next))
+      request = HttpClientRequest.get(pathOf(next, request.url))
     }
   })

@@ -27,6 +27,7 @@ export class Workloads extends Context.Service<
         readonly spec: Readonly<Record<string, unknown>>
       }
     ): Effect.Effect<void, ApiError>
+    /** One that is gone already counts as removed: the first try may have been answered too late. */
     remove(workload: WorkloadRef): Effect.Effect<void, ApiError>
     /** Workloads of one GVC that match every term, all pages. */
     find(gvc: string, terms: ReadonlyArray<Term>): Effect.Effect<ReadonlyArray<Workload>, ApiError>
@@ -75,7 +76,11 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
       return (yield* Effect.flatMap(get(workload.path), json(Workload))).value
     }),
     create,
-    remove: (workload) => Effect.asVoid(api.repeatable(HttpClientRequest.make("DELETE")(workload.path))),
+    remove: Effect.fn("Workloads.remove")(function* (workload: WorkloadRef) {
+      yield* api
+        .repeatable(HttpClientRequest.make("DELETE")(workload.path))
+        .pipe(Effect.catchTag("NotFound", () => Effect.void))
+    }),
     find,
     deployments: Effect.fn("Workloads.deployments")(function* (workload: WorkloadRef) {
       return yield* allPages(

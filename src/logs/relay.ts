@@ -44,6 +44,9 @@ const readsAfterEnd = [2_000, 8_000, 20_000]
 /** Between reads where no tail is left, in ms. */
 const readEvery = 5_000
 const keptLines = 20
+const lastLinesWithin = Duration.seconds(5)
+/** The last words of a job are looked for in this much of the past, in ms. */
+const lookBack = 24n * 3_600_000n
 
 export class Relay extends Context.Service<
   Relay,
@@ -52,8 +55,8 @@ export class Relay extends Context.Service<
     follow(job: Job): Effect.Effect<void>
     /** Jobs that are live now: all others that are followed have ended, and are read to their end. */
     retain(commandIds: ReadonlySet<string>): Effect.Effect<void>
-    /** The last lines that the job printed, oldest first. */
-    readonly lastLines: (commandId: string) => ReadonlyArray<string>
+    /** The last lines that the job printed, oldest first; none where they cannot be had within some seconds. */
+    lastLines(place: Place, commandId: string): Effect.Effect<ReadonlyArray<string>>
   }
 >()("agent/logs/Relay") {
   /** `jobLogs` undefined: as each job's pool says in `stream_output`. */
@@ -162,6 +165,21 @@ export class Relay extends Context.Service<
           followed.delete(job.commandId)
         })
 
+        /** Of a job whose output is not followed here. */
+        const newestOf = Effect.fnUntraced(function* (place: Place, commandId: string) {
+          const now = BigInt(yield* Clock.currentTimeMillis)
+          const lines = yield* Logs.use((logs) =>
+            logs.range({
+              query: queryOf(place, commandId),
+              start: (now - lookBack) * 1_000_000n,
+              end: (now + 60_000n) * 1_000_000n,
+              limit: keptLines,
+              newest: true
+            })
+          ).pipe(at(place.access))
+          return lines.map(({ line }) => line)
+        })
+
         const inContext = <A, E>(effect: Effect.Effect<A, E, ControlPlane>) =>
           effect.pipe(Effect.provideContext(context), Effect.provideService(CurrentLane, "logs"))
 
@@ -198,7 +216,18 @@ export class Relay extends Context.Service<
               yield* FiberMap.run(endings, job.commandId, inContext(readToEnd(job)), { onlyIfMissing: true })
             }
           }),
-          lastLines: (commandId) => followed.get(commandId)?.lastLines ?? []
+          lastLines: (place, commandId) => {
+            const job = followed.get(commandId)
+            const lines =
+              job === undefined ? newestOf(place, commandId) : Effect.as(readAll([job]), job.lastLines)
+            return inContext(lines).pipe(
+              Effect.timeoutOrElse({
+                duration: lastLinesWithin,
+                orElse: () => Effect.succeed(job?.lastLines ?? [])
+              }),
+              Effect.catch(() => Effect.succeed([]))
+            )
+          }
         })
       })
     )

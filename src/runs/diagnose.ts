@@ -1,10 +1,44 @@
 /**
- * From what the platform says of a job's end to words for a person: how it ended, and what that usually means.
+ * From what the platform says of a job's end to words for a person: how it ended, what kind of trouble that is, and what
+ * to do about it.
  *
- * Invariant: an exit code is stated only when the platform gave one.
+ * Invariant: an exit code is stated only when the platform gave one; every category has its heading in
+ * `docs/troubleshooting.md`, by the same name.
  */
 import type { JobExecution } from "../cpln/schemas.ts"
 import type { Exit } from "./decide.ts"
+
+/** Stable names: people search for them and alert on them. */
+export type Category =
+  | "out-of-memory"
+  | "image-pull"
+  | "eviction"
+  | "deadline"
+  | "capacity"
+  | "refused-secret"
+  | "command-not-found"
+  | "terminated"
+  | "lost"
+  | "unreported"
+  | "exit-code"
+
+const remedies: Readonly<Record<Category, string>> = {
+  "out-of-memory": "Give the job more memory: resources.limits.memory in the job manifest.",
+  "image-pull": "Check the image's name and tag, and the GVC's pull secrets.",
+  eviction: "The platform took the job's machine away: run it again, or give the flow retries.",
+  deadline: "Raise job_watch_timeout_seconds or activeDeadlineSeconds, or make the flow quicker.",
+  capacity: "Ask for less cpu and memory, or use another location.",
+  "refused-secret": "Let the job's identity reveal the secret: a policy with the permission reveal.",
+  "command-not-found": "The image has no such program: check the image and the job's command.",
+  terminated:
+    "Something stopped the job from outside: look for a stop, a scale-down or a redeploy at that time.",
+  lost: "The job's command or workload was deleted at Control Plane. Run the flow again.",
+  unreported:
+    "The process ended well but told Prefect nothing: check that the job can reach PREFECT_API_URL.",
+  "exit-code": "The lines before the end say more: see the job's output."
+}
+
+export const remedyOf = (category: Category): string => remedies[category]
 
 /** What an exit code usually means; the wording of Prefect's own workers. */
 const meaning: Readonly<Record<number, string>> = {
@@ -34,4 +68,32 @@ export const exitOf = (execution: JobExecution | undefined, container: string): 
     execution?.message
   ].filter((each): each is string => typeof each === "string" && each !== "")
   return { code, text: words.length === 0 ? "the platform gave no reason" : [...new Set(words)].join(" · ") }
+}
+
+/** Most telling first: an exit code of 137 is every kill's, so the platform's own words come before it. */
+const byWords: ReadonlyArray<readonly [RegExp, Category]> = [
+  [/OOMKilled|out of memory|memory limit/iu, "out-of-memory"],
+  [/ErrImagePull|ImagePullBackOff|InvalidImageName|pull(ing)? image|manifest unknown/iu, "image-pull"],
+  [/Evicted|Preempt|node (was )?(shut|lost)/iu, "eviction"],
+  [/DeadlineExceeded|deadline/iu, "deadline"],
+  [/Insufficient|Unschedulable|FailedScheduling|capacity/iu, "capacity"],
+  [/reveal|secret .*(not found|denied|missing)/iu, "refused-secret"]
+]
+
+const byCode: Readonly<Record<number, Category>> = {
+  126: "command-not-found",
+  127: "command-not-found",
+  137: "out-of-memory",
+  143: "terminated",
+  247: "out-of-memory"
+}
+
+/** The kind of an end that the agent had to report; `gone` for a job of which nothing is left. */
+export const categoryOf = (exit: Exit | undefined, gone: boolean): Category => {
+  if (gone) return "lost"
+  if (exit === undefined) return "exit-code"
+  const worded = byWords.find(([pattern]) => pattern.test(exit.text))
+  if (worded !== undefined) return worded[1]
+  if (exit.code === 0) return "unreported"
+  return (exit.code === undefined ? undefined : byCode[exit.code]) ?? "exit-code"
 }

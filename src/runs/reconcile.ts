@@ -11,12 +11,15 @@ import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { handBackMessage, parseClaimMessage } from "../job/claim-message.ts"
 import { flowRunTags, infrastructurePid } from "../job/infrastructure-pid.ts"
+import { Relay } from "../logs/relay.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { duration, executionOf, handBack, makeClaimable, proposeEnd, stop } from "./act.ts"
 import { Board, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
+import { type Crash, crashLog, crashMessage, sentence, whereOf } from "./crash.ts"
+import { categoryOf } from "./diagnose.ts"
 import { claimsOf } from "./earlier.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
@@ -28,7 +31,7 @@ import { type Preparation, prepare } from "./prepare.ts"
 import { type About, type Area, say } from "../observe/say.ts"
 import { tellRun } from "./tell.ts"
 
-export type ReconcileEnvironment = Prefect | ControlPlane | Places | RunsConfig | Board | Preparation
+export type ReconcileEnvironment = Prefect | ControlPlane | Places | RunsConfig | Board | Preparation | Relay
 
 /** What one reconcile came to; `job` is the live command of the run, for those who follow its output. */
 export interface Outcome {
@@ -85,7 +88,7 @@ const reconcileEntered = Effect.fnUntraced(function* (
   const observation = yield* observationOf(run, looked, memory)
   const policy = yield* policyOf(run, view, memory)
   const decision = decide(view, observation, policy)
-  yield* perform(decision, run, looked, memory, area, about)
+  yield* perform(decision, run, looked, observation, memory, area, about)
   if (looked._tag === "Found") {
     yield* repairPid(run, looked, about)
     yield* noteStopped(looked.current, memory, area, about)
@@ -159,6 +162,7 @@ const perform = Effect.fnUntraced(function* (
   decision: Decision,
   run: FlowRun,
   looked: Look,
+  observation: Observation,
   memory: RunMemory,
   area: Area,
   about: About
@@ -175,7 +179,7 @@ const perform = Effect.fnUntraced(function* (
         yield* stop(looked.place, looked.current, memory, area, about, decision.why)
       return
     case "Propose":
-      yield* proposeAndTell(decision, run, looked, area, about)
+      yield* proposeAndTell(decision, run, looked, observation, area, about)
       if (decision.thenStop && looked._tag === "Found") {
         yield* stop(looked.place, looked.current, memory, area, about, decision.why)
       }
@@ -201,27 +205,32 @@ const proposeAndTell = Effect.fnUntraced(function* (
   decision: Extract<Decision, { readonly _tag: "Propose" }>,
   run: FlowRun,
   looked: Look,
+  observation: Observation,
   area: Area,
   about: About
 ) {
-  const where =
-    about.workload === undefined
-      ? ""
-      : ` (workload ${about.workload}${about.command === undefined ? "" : `, command ${about.command}`})`
-  const message = `${sentence(decision.why)}${where}`
+  const { state, why } = decision
+  const { command, workload } = about
+  const crash = {
+    why,
+    workload,
+    command,
+    category: why.startsWith("deadline")
+      ? "deadline"
+      : categoryOf("exit" in observation ? observation.exit : undefined, observation._tag === "Absent"),
+    lines:
+      state === "CRASHED" && looked._tag === "Found"
+        ? yield* (yield* Relay).lastLines(looked.place, looked.current.id)
+        : []
+  } satisfies Crash
   const subject = looked._tag === "Found" ? looked.current.id : "absent"
-  const written = yield* proposeEnd(run, decision.state, subject, message)
+  const message = state === "CRASHED" ? crashMessage(crash) : `${sentence(why)}${whereOf(about)}`
+  const written = yield* proposeEnd(run, state, subject, message)
   if (written === "moved on") return yield* say("debug", area, about, "the run has moved on; looking again")
-  yield* say(
-    decision.state === "CRASHED" ? "error" : "info",
-    area,
-    about,
-    `Run set to ${decision.state}: ${decision.why}`
-  )
-  if (decision.state === "CRASHED") yield* tellRun(run.id, "error", message)
+  yield* say(state === "CRASHED" ? "error" : "info", area, about, `Run set to ${state}: ${why}`)
+  // Only the agent whose CRASHED was accepted posts the last lines.
+  if (state === "CRASHED") yield* tellRun(run.id, "error", crashLog(crash))
 })
-
-const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** A claim whose job never came: back to the pool, or, when that keeps happening, the end. */
 const handBackOrCrash = Effect.fnUntraced(function* (why: string, run: FlowRun, area: Area, about: About) {
