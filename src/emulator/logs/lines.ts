@@ -7,13 +7,14 @@
 /** In bytes. */
 export const longestLine = 16 * 1024
 
-/** How many of the first `most` bytes make whole characters of UTF-8. */
-export const wholeCharacters = (bytes: Uint8Array, most: number): number => {
-  if (bytes.length <= most) return bytes.length
-  let end = most
+/** How many of these bytes make whole characters of UTF-8, when their end was cut off anywhere. */
+export const wholeCharacters = (bytes: Uint8Array): number => {
+  let start = bytes.length - 1
   // A byte of the form 10xxxxxx goes on with a character that began before; four bytes are the longest one.
-  while (end > most - 4 && end > 0 && (bytes[end]! & 0xc0) === 0x80) end--
-  return end
+  while (start > bytes.length - 4 && start > 0 && (bytes[start]! & 0xc0) === 0x80) start--
+  const lead = bytes[start] ?? 0
+  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1
+  return start + length > bytes.length ? start : bytes.length
 }
 
 const encoder = new TextEncoder()
@@ -26,6 +27,6 @@ export const keptOf = (line: string, unread: number): string => {
   const bytes = encoder.encode(line)
   const total = bytes.length + unread
   if (total <= longestLine) return line
-  const kept = wholeCharacters(bytes, longestLine)
+  const kept = wholeCharacters(bytes.subarray(0, longestLine))
   return `${decoder.decode(bytes.subarray(0, kept))}... [truncated ${total - kept} bytes]`
 }

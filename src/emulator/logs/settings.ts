@@ -16,7 +16,7 @@ export interface LogSettings {
 }
 
 export const defaultLogSettings: LogSettings = {
-  keepBytes: 128 * 1024 * 1024,
+  keepBytes: 64 * 1024 * 1024,
   tailSession: Duration.minutes(30),
   tailPause: Duration.millis(100)
 }

@@ -1,0 +1,217 @@
+/**
+ * Runs the containers of a pod as processes of this machine, their output becoming log lines.
+ *
+ * Invariant: each container has exactly the environment of its pod (plus PATH, HOME and HOSTNAME where the pod sets
+ * none) and a folder of its own; when a pod's run has ended, in whatever way, its processes and folders are gone.
+ */
+import { Clock, Effect, Layer, Semaphore } from "effect"
+import { LogStore } from "../../logs/log-store.ts"
+import { Driver, type Pod, type PodContainer } from "../driver.ts"
+import type { RunEvent } from "../run-state.ts"
+import {
+  atExit,
+  fileKind,
+  type Group,
+  type GroupEnd,
+  type GroupSignal,
+  inherited,
+  killByHostname,
+  makeFolder,
+  makeFolderNamed,
+  removeFolder,
+  runGroup
+} from "./host.ts"
+import { makeLineCutter } from "./output.ts"
+import { programOf } from "./program.ts"
+
+type Emit = (event: RunEvent) => Effect.Effect<void>
+
+/** How a container ended, with words where its exit code does not say enough. */
+interface Ending {
+  readonly exitCode: number
+  readonly reason?: string
+  readonly message?: string
+}
+
+const notExecutable = 126
+const notFound = 127
+const otherwiseFailed = 128
+/** The service's word for a container whose program could not be executed. */
+const startError = "StartError"
+/** A process that forks while it is being looked for may be missed by one look, not by several. */
+const mostSweeps = 5
+
+export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
+  Driver,
+  Effect.gen(function* () {
+    const store = yield* LogStore
+    const clock = yield* Clock.Clock
+    const root = yield* Effect.acquireRelease(
+      Effect.sync(() => makeFolder()),
+      removeFolder
+    )
+    const pods = new Map<string, Set<Group>>()
+    const toSweep = new Set<string>()
+    const sweeping = yield* Semaphore.make(1)
+    let lastStamp = 0n
+
+    /** Lines of all jobs have stamps of their own, so that a reader's "after this one" is exact. */
+    const stamp = (): bigint => {
+      const now = clock.currentTimeNanosUnsafe()
+      lastStamp = now > lastStamp ? now : lastStamp + 1n
+      return lastStamp
+    }
+
+    const signalAll = (replica: string, signal: GroupSignal): void => {
+      for (const group of pods.get(replica) ?? []) group.signal(signal)
+    }
+
+    // When this process ends without closing its scopes, as by an error in a callback, this is all that still happens.
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        atExit(() => {
+          if (pods.size === 0) return
+          for (const replica of pods.keys()) signalAll(replica, "SIGKILL")
+          killByHostname(new Set(pods.keys()))
+        })
+      ),
+      (takeBack) => Effect.sync(takeBack)
+    )
+
+    /** One look serves all pods that ended by then. */
+    const sweep = (replica: string): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        toSweep.add(replica)
+        return sweeping.withPermit(
+          Effect.suspend(() => {
+            if (!toSweep.has(replica)) return Effect.void
+            const replicas = new Set(toSweep)
+            toSweep.clear()
+            return sweepAll(replicas)
+          })
+        )
+      })
+
+    const outputOf = (pod: Pod, container: PodContainer) => {
+      const cutter = (stream: "stdout" | "stderr") => {
+        const labels = {
+          gvc: pod.gvc,
+          workload: pod.workload,
+          container: container.name,
+          location: pod.location,
+          provider: providerOf(pod.location),
+          replica: pod.replica,
+          stream,
+          version: String(pod.workloadVersion)
+        }
+        return makeLineCutter((line, unread) =>
+          store.append({ at: stamp(), org: pod.org, labels, line, unread })
+        )
+      }
+      return { stdout: cutter("stdout"), stderr: cutter("stderr") }
+    }
+
+    const runContainer = Effect.fnUntraced(function* (
+      pod: Pod,
+      container: PodContainer,
+      scratch: string
+    ): Effect.fn.Return<Ending> {
+      const output = outputOf(pod, container)
+      const own = makeFolderNamed(scratch, container.name)
+      const folder =
+        container.workingDir !== undefined && fileKind(container.workingDir) === "folder"
+          ? container.workingDir
+          : own
+      const env: Readonly<Record<string, string>> = {
+        ...inherited(),
+        HOSTNAME: pod.replica,
+        ...container.env
+      }
+      const program = programOf(container, env["PATH"] ?? "", folder)
+      const running: Effect.Effect<Ending> =
+        program._tag === "Missing"
+          ? Effect.succeed({ exitCode: program.exitCode, reason: startError, message: program.message })
+          : runGroup({
+              file: program.file,
+              args: program.args,
+              env,
+              folder,
+              onStarted: (group) => pods.get(pod.replica)?.add(group),
+              onOutput: (stream, bytes) => output[stream].push(bytes)
+            }).pipe(Effect.map((end) => endingOf(container, end)))
+      const ending = yield* running.pipe(
+        Effect.ensuring(
+          Effect.sync(() => {
+            output.stdout.end()
+            output.stderr.end()
+          })
+        )
+      )
+      // An entrypoint would have said it itself.
+      if (ending.reason === startError) output.stderr.push(new TextEncoder().encode(`${ending.message}\n`))
+      return ending
+    })
+
+    const run = Effect.fn("emulator.processes.run")(function* (pod: Pod, emit: Emit) {
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => {
+          pods.set(pod.replica, new Set())
+          return makeFolder(root)
+        }),
+        (scratch) =>
+          Effect.forEach(
+            pod.containers,
+            (container) =>
+              Effect.flatMap(runContainer(pod, container, scratch), (ending) =>
+                emit({ _tag: "ContainerEnded", container: container.name, ...ending })
+              ),
+            { concurrency: "unbounded", discard: true }
+          ),
+        (scratch) =>
+          sweep(pod.replica).pipe(
+            Effect.andThen(Effect.sync(() => pods.delete(pod.replica))),
+            Effect.andThen(removeFolder(scratch))
+          )
+      )
+    })
+
+    return Driver.of({
+      run,
+      signal: (replica, signal) => Effect.sync(() => signalAll(replica, signal))
+    })
+  })
+)
+
+const sweepAll = Effect.fnUntraced(function* (replicas: ReadonlySet<string>) {
+  for (let round = 0; round < mostSweeps; round++) {
+    if (killByHostname(replicas) === 0) return
+    yield* Effect.sleep("20 millis")
+  }
+})
+
+/** Locations are named after their provider: aws-us-west-2, gcp-us-east1. */
+const providerOf = (location: string): string => location.split("-")[0] ?? location
+
+const endingOf = (container: PodContainer, end: GroupEnd): Ending => {
+  if (end._tag === "Exited") return { exitCode: end.code }
+  const failed = (exitCode: number, why: string): Ending => ({
+    exitCode,
+    reason: startError,
+    message: `container ${container.name} could not be started: ${why}`
+  })
+  switch (end.code) {
+    case "ENOENT":
+      // The file is there, so it is what its first line names that is not.
+      return failed(notFound, "the program or its interpreter is not there")
+    case "EACCES":
+    case "EPERM":
+    case "ENOEXEC":
+      return failed(notExecutable, `the program cannot be executed (${end.code})`)
+    case "E2BIG":
+      return failed(notExecutable, "arguments and environment are too long together (E2BIG)")
+    case "ERR_INVALID_ARG_VALUE":
+      return failed(otherwiseFailed, "a NUL character in an argument or a variable")
+    default:
+      return failed(otherwiseFailed, end.code)
+  }
+}
