@@ -1,0 +1,98 @@
+/**
+ * Reads fields of a manifest that may be any JSON at all.
+ *
+ * Invariant: nothing throws; a value of the wrong type is one problem with its path and is then taken for missing. null
+ * is taken for missing, as Kubernetes does.
+ */
+import type { Report } from "./report.ts"
+
+export type Mapping = Readonly<Record<string, unknown>>
+
+export const isMapping = (value: unknown): value is Mapping =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Own members only: a manifest may hold a key like "constructor". */
+export const member = (of: unknown, key: string): unknown =>
+  isMapping(of) && Object.hasOwn(of, key) ? of[key] : undefined
+
+/** `a.b`, or `a["b/c"]` where the key is no plain word. */
+export const below = (path: string, key: string): string => {
+  if (!/^[A-Za-z_][\w-]*$/u.test(key)) return `${path}[${JSON.stringify(key.slice(0, 80))}]`
+  return path === "" ? key : `${path}.${key}`
+}
+
+/** A value, as short as a message wants it. */
+export const shown = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? "nothing"
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text
+}
+
+/** A node of the manifest with its path, and the report that its problems go to. */
+export interface Node {
+  readonly value: Mapping
+  readonly path: string
+  readonly report: Report
+}
+
+export const pathOf = (node: Node, key: string): string => below(node.path, key)
+
+const isMissing = (value: unknown): value is null | undefined => value === undefined || value === null
+
+export const mappingIn = (node: Node, key: string): Node | undefined => {
+  const value = member(node.value, key)
+  if (isMissing(value)) return undefined
+  const path = pathOf(node, key)
+  if (isMapping(value)) return { value, path, report: node.report }
+  node.report.refuse(path, `must be a mapping, not ${shown(value)}.`, "Write it as key: value pairs.")
+  return undefined
+}
+
+/** The members that are mappings; any other is a problem. Undefined when the list itself is missing. */
+export const mappingsIn = (node: Node, key: string): ReadonlyArray<Node> | undefined => {
+  const list = listIn(node, key)
+  return list?.flatMap((value, index) => {
+    const path = `${pathOf(node, key)}[${index}]`
+    if (isMapping(value)) return [{ value, path, report: node.report }]
+    node.report.refuse(path, `must be a mapping, not ${shown(value)}.`, "Write it as key: value pairs.")
+    return []
+  })
+}
+
+export const listIn = (node: Node, key: string): ReadonlyArray<unknown> | undefined => {
+  const value = member(node.value, key)
+  if (isMissing(value)) return undefined
+  if (Array.isArray(value)) return value
+  node.report.refuse(pathOf(node, key), `must be a list, not ${shown(value)}.`, "Write one element per item.")
+  return undefined
+}
+
+/** Undefined for a missing text; an empty one is returned as it is. */
+export const textIn = (node: Node, key: string): string | undefined => {
+  const value = member(node.value, key)
+  if (isMissing(value)) return undefined
+  if (typeof value === "string") return value
+  node.report.refuse(pathOf(node, key), `must be a text, not ${shown(value)}.`, "Put it in quotes.")
+  return undefined
+}
+
+/** A text that has to be there and not be empty; anything else is a problem. */
+export const requiredTextIn = (node: Node, key: string, remedy: string): string | undefined => {
+  const value = member(node.value, key)
+  if (typeof value === "string" && value !== "") return value
+  node.report.refuse(
+    pathOf(node, key),
+    isMissing(value) || value === ""
+      ? "is missing."
+      : `must be a text that is not empty, not ${shown(value)}.`,
+    remedy
+  )
+  return undefined
+}
+
+/** Everything that says "not set" in Kubernetes' own types. */
+export const isUnset = (value: unknown): boolean =>
+  isMissing(value) ||
+  value === "" ||
+  value === false ||
+  (Array.isArray(value) && value.length === 0) ||
+  (isMapping(value) && Object.keys(value).length === 0)
