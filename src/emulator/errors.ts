@@ -18,6 +18,7 @@ export const badRequest = refusal(400, "badRequest")
 export const unauthorised = refusal(401, "unauthorized")
 export const forbidden = refusal(403, "forbidden")
 export const notFound = refusal(404, "notFound")
-export const methodNotAllowed = refusal(405, "methodNotAllowed")
+export const methodNotAllowed = (allowed: ReadonlyArray<string>) => (message: string) =>
+  new ApiError({ status: 405, code: "methodNotAllowed", message, headers: { allow: allowed.join(", ") } })
 export const conflict = refusal(409, "conflict")
 export const tooLarge = refusal(413, "tooLarge")

@@ -55,4 +55,6 @@ export const at = (value: Json | undefined, path: ReadonlyArray<string>): Json |
 
 /** Leaves out what is undefined, as JSON would. */
 export const object = (fields: Readonly<Record<string, Json | undefined>>): JsonObject =>
-  Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, Json] => entry[1] !== undefined))
+  Object.fromEntries(
+    Object.entries(fields).filter((entry): entry is [string, Json] => entry[1] !== undefined)
+  )

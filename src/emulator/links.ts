@@ -18,7 +18,11 @@ export const gvcPath = (org: string, gvc: string): string => `/org/${org}/gvc/${
 
 /** The collection that objects of a kind are in. */
 export const collectionPath = ({ org, gvc }: Place, kind: string): string =>
-  gvc === undefined || !gvcKinds.includes(kind) ? `/org/${org}/${kind}` : `/org/${org}/gvc/${gvc}/${kind}`
+  kind === "org"
+    ? "/org"
+    : gvc === undefined || !gvcKinds.includes(kind)
+      ? `/org/${org}/${kind}`
+      : `/org/${org}/gvc/${gvc}/${kind}`
 
 export const lastSegment = (link: string): string => link.slice(link.lastIndexOf("/") + 1)
 

@@ -23,7 +23,8 @@ export const nameProblems = (kind: string, name: Json | undefined): ReadonlyArra
   return problems
 }
 
-const isTagValue = (value: Json): boolean => value === null || ["string", "number", "boolean"].includes(typeof value)
+const isTagValue = (value: Json): boolean =>
+  value === null || ["string", "number", "boolean"].includes(typeof value)
 
 export const envelopeProblems = (body: JsonObject): ReadonlyArray<string> => {
   const problems: Array<string> = []
@@ -31,7 +32,9 @@ export const envelopeProblems = (body: JsonObject): ReadonlyArray<string> => {
   if (description !== undefined && description !== null) {
     if (typeof description !== "string") problems.push(`"description" must be a string`)
     else if (description.length > longestDescription) {
-      problems.push(`"description" length must be less than or equal to ${longestDescription} characters long`)
+      problems.push(
+        `"description" length must be less than or equal to ${longestDescription} characters long`
+      )
     }
   }
   return tags === undefined || tags === null ? problems : [...problems, ...tagProblems(tags)]

@@ -62,7 +62,8 @@ export const queryOf = (body: Json): Result.Result<Query, string> => {
   }
   const fetch = textOf(body["fetch"] ?? "items")
   if (fetch !== "items" && fetch !== "links") return Result.fail("fetch must be one of [items, links]")
-  if (spec["terms"] !== undefined && !Array.isArray(spec["terms"])) return Result.fail("spec.terms must be a list")
+  if (spec["terms"] !== undefined && !Array.isArray(spec["terms"]))
+    return Result.fail("spec.terms must be a list")
   const terms: Array<Term> = []
   for (const each of listOf(spec["terms"])) {
     const term = termOf(each)
@@ -144,11 +145,12 @@ const encode = (query: Query, { key, order }: Place): string =>
   Buffer.from(JSON.stringify({ query: query.source, key, order })).toString("base64url")
 
 /** What a `next` link carries, or undefined when it was tampered with. */
-export const cursorOf = (
-  cursor: string
-): { readonly query: Query; readonly after: Place } | undefined => {
+export const cursorOf = (cursor: string): { readonly query: Query; readonly after: Place } | undefined => {
   try {
-    const { query, key, order } = JSON.parse(Buffer.from(cursor, "base64url").toString()) as Record<string, Json>
+    const { query, key, order } = JSON.parse(Buffer.from(cursor, "base64url").toString()) as Record<
+      string,
+      Json
+    >
     const read = queryOf(query ?? {})
     if (Result.isFailure(read) || typeof key !== "string" || typeof order !== "number") return undefined
     return { query: read.success, after: { key, order } }
@@ -157,29 +159,42 @@ export const cursorOf = (
   }
 }
 
-/** One page of those that match, after the given place. */
-export const pageOf = <A extends Queryable>(
+/** One page of those that match, after the given place. `all` comes in order of creation; `read` is called sparingly. */
+export const pageOf = <A extends { readonly order: number }>(
   all: Iterable<A>,
+  read: (item: A) => Queryable,
   query: Query,
   size: number,
   after?: Place
 ): Page<A> => {
   const order = byPlace(query)
+  const isSorted = query.sort !== undefined
   const found: Array<{ readonly item: A; readonly place: Place }> = []
   // Without a sort the objects come in order already, and a page's worth is enough to know.
-  const enough = query.sort === undefined ? size + 1 : Number.POSITIVE_INFINITY
+  const enough = isSorted ? Number.POSITIVE_INFINITY : size + 1
   for (const item of all) {
-    const place = placeOf(item, query)
-    if (after !== undefined && order(place, after) <= 0) continue
-    if (!matches(item, query)) continue
+    if (!isSorted && after !== undefined && item.order <= after.order) continue
+    const readable = read(item)
+    const place = placeOf(readable, query)
+    if (isSorted && after !== undefined && order(place, after) <= 0) continue
+    if (!matches(readable, query)) continue
     found.push({ item, place })
     if (found.length >= enough) break
   }
-  if (query.sort !== undefined) found.sort((a, b) => order(a.place, b.place))
+  if (isSorted) found.sort((a, b) => order(a.place, b.place))
   const page = found.slice(0, size)
   const last = page.at(-1)
   return {
     items: page.map(({ item }) => item),
     next: found.length > size && last !== undefined ? encode(query, last.place) : undefined
   }
+}
+
+/** Whether an object whose `property` has the value could match at all, whatever else is true of it. */
+export const admits = ({ match, terms }: Query, property: string, value: string): boolean => {
+  if (match === "none") return true
+  const item: Queryable = { order: 0, property: () => value, tag: () => undefined, rel: () => undefined }
+  const isAbout = (term: Term) => term.on === "property" && term.key === property
+  if (match === "all") return terms.every((term) => !isAbout(term) || holds(item, term))
+  return terms.length === 0 || terms.some((term) => !isAbout(term) || holds(item, term))
 }

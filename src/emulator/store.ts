@@ -9,6 +9,9 @@ import { isFinal, type RunState } from "./jobs/run-state.ts"
 import type { JsonObject } from "./json.ts"
 import { collectionPath, gvcPath, orgPath, type Place } from "./links.ts"
 
+/** The type of the commands that run a job; the others only act on one. */
+export const runType = "runCronWorkload"
+
 /** An object of any kind. `body` is what was sent, without the envelope. Times are in milliseconds since 1970. */
 export interface Resource {
   readonly kind: string
@@ -36,6 +39,8 @@ export interface Command {
   readonly tags: JsonObject
   readonly spec: JsonObject
   readonly location: string
+  /** Version of the workload that it was made for. */
+  readonly workloadVersion: number
   readonly created: number
   version: number
   lastModified: number
@@ -68,16 +73,19 @@ export class Store extends Context.Service<
     listKind(org: string, kind: string): ReadonlyArray<Resource>
     create(made: NewResource, now: number): Resource
     /** Replaces what a person may change and raises the version. */
-    update(
-      resource: Resource,
-      change: Pick<Resource, "body" | "description" | "tags">,
-      now: number
-    ): void
+    update(resource: Resource, change: Pick<Resource, "body" | "description" | "tags">, now: number): void
     /** Removes it and what it holds; returns all that is gone. */
     remove(resource: Resource): ReadonlyArray<Resource>
     addCommand(command: Omit<Command, "order">): Command
     commands(workload: string): ReadonlyMap<string, Command>
+    /** Those of `commands` that are not over, also in order of creation. */
+    liveCommands(workload: string): ReadonlyMap<string, Command>
+    /** The last finished runs of a workload, oldest first, at most `mostHistory` for each location. */
+    history(workload: string): ReadonlyArray<Command>
     command(workload: string, id: string): Command | undefined
+    /** By its id alone, when it is not over. */
+    live(id: string): Command | undefined
+    allLive(): Iterable<Command>
     /** Takes over a new state; unchanged states change nothing. */
     advance(command: Command, run: RunState, now: number): void
     /** Forgets the commands of a workload and returns them. */
@@ -85,16 +93,32 @@ export class Store extends Context.Service<
     /** The run whose pod has this name and is not over. */
     liveReplica(workload: string, replica: string): Command | undefined
     liveCount(): number
+    /** How many finished commands are kept at the moment. */
+    finishedCount(): number
   }
 >()("emulator/Store") {
   static readonly layer = (options: StoreOptions) => Layer.sync(Store, () => Store.of(makeStore(options)))
 }
 
+/** The longest history that a job can ask for. */
+export const mostHistory = 10
+
+/** What is known of the commands of one workload. */
+interface Shelf {
+  readonly all: Map<string, Command>
+  readonly live: Map<string, Command>
+  readonly pods: Map<string, Command>
+  readonly history: Map<string, Array<Command>>
+}
+
+const emptyShelf = (): Shelf => ({ all: new Map(), live: new Map(), pods: new Map(), history: new Map() })
+const nothing: ReadonlyMap<string, Command> = new Map()
+
 const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
   const byPath = new Map<string, Resource>()
   const collections = new Map<string, Map<string, Resource>>()
-  const commandsOf = new Map<string, Map<string, Command>>()
-  const live = new Set<Command>()
+  const shelves = new Map<string, Shelf>()
+  const live = new Map<string, Command>()
   const finished = new Set<Command>()
   let order = 0
 
@@ -110,13 +134,34 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     collections.get(collectionPath(resource, resource.kind))?.delete(resource.name)
   }
 
-  const settle = (command: Command) => {
-    live.delete(command)
+  const shelfOf = (workload: string): Shelf => {
+    const found = shelves.get(workload)
+    if (found !== undefined) return found
+    const made = emptyShelf()
+    shelves.set(workload, made)
+    return made
+  }
+
+  /** Its pod is known by name for as long as it lives. */
+  const shelvePod = (shelf: Shelf, command: Command) => {
+    if (command.run.replica !== undefined) shelf.pods.set(command.run.replica, command)
+  }
+
+  const settle = (shelf: Shelf, command: Command) => {
+    live.delete(command.id)
+    shelf.live.delete(command.id)
+    if (command.run.replica !== undefined) shelf.pods.delete(command.run.replica)
+    if (command.type === runType) {
+      const past = shelf.history.get(command.location) ?? []
+      past.push(command)
+      if (past.length > mostHistory) past.shift()
+      shelf.history.set(command.location, past)
+    }
     finished.add(command)
     for (const oldest of finished) {
       if (finished.size <= keepCommands) break
       finished.delete(oldest)
-      commandsOf.get(oldest.workload)?.delete(oldest.id)
+      shelves.get(oldest.workload)?.all.delete(oldest.id)
     }
   }
 
@@ -157,37 +202,44 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     },
     addCommand: (made) => {
       const command = { ...made, order: order++ }
-      const siblings = commandsOf.get(made.workload) ?? new Map<string, Command>()
-      siblings.set(command.id, command)
-      commandsOf.set(made.workload, siblings)
-      if (isFinal(command.run.stage)) settle(command)
-      else live.add(command)
+      const shelf = shelfOf(made.workload)
+      shelf.all.set(command.id, command)
+      if (isFinal(command.run.stage)) settle(shelf, command)
+      else {
+        live.set(command.id, command)
+        shelf.live.set(command.id, command)
+        shelvePod(shelf, command)
+      }
       return command
     },
-    commands: (workload) => commandsOf.get(workload) ?? new Map(),
-    command: (workload, id) => commandsOf.get(workload)?.get(id),
+    commands: (workload) => shelves.get(workload)?.all ?? nothing,
+    liveCommands: (workload) => shelves.get(workload)?.live ?? nothing,
+    history: (workload) => [...(shelves.get(workload)?.history.values() ?? [])].flat(),
+    command: (workload, id) => shelves.get(workload)?.all.get(id),
+    live: (id) => live.get(id),
+    allLive: () => live.values(),
     advance: (command, run, now) => {
       if (run === command.run) return
       command.run = run
       command.version++
       command.lastModified = now
-      if (isFinal(run.stage) && live.has(command)) settle(command)
+      const shelf = shelves.get(command.workload)
+      // A command whose workload is gone still ends, but nobody keeps it.
+      if (shelf === undefined || !live.has(command.id)) return
+      if (isFinal(run.stage)) settle(shelf, command)
+      else shelvePod(shelf, command)
     },
     dropCommands: (workload) => {
-      const gone = [...(commandsOf.get(workload)?.values() ?? [])]
-      commandsOf.delete(workload)
+      const gone = [...(shelves.get(workload)?.all.values() ?? [])]
+      shelves.delete(workload)
       for (const command of gone) {
-        live.delete(command)
+        live.delete(command.id)
         finished.delete(command)
       }
       return gone
     },
-    liveReplica: (workload, replica) => {
-      for (const command of commandsOf.get(workload)?.values() ?? []) {
-        if (command.run.replica === replica && !isFinal(command.run.stage)) return command
-      }
-      return undefined
-    },
-    liveCount: () => live.size
+    liveReplica: (workload, replica) => shelves.get(workload)?.pods.get(replica),
+    liveCount: () => live.size,
+    finishedCount: () => finished.size
   }
 }

@@ -29,16 +29,18 @@ const overrideProblems = (
       .map((key) => `"${where}.${key}" is not allowed`),
     ...programProblems(override, where),
     ...envProblems(override["env"], where),
-    ...sizeProblems(override["cpu"] ?? container["cpu"], override["memory"] ?? container["memory"], where, relaxed)
+    ...sizeProblems(
+      override["cpu"] ?? container["cpu"],
+      override["memory"] ?? container["memory"],
+      where,
+      relaxed
+    )
   ]
 }
 
-const runProblems = (
-  spec: JsonObject,
-  workload: JsonObject,
-  tags: JsonObject
-): ReadonlyArray<string> => {
-  if (typeOf(workload) !== "cron") return [`runCronWorkload needs a cron workload; this one is ${typeOf(workload)}`]
+const runProblems = (spec: JsonObject, workload: JsonObject, tags: JsonObject): ReadonlyArray<string> => {
+  if (typeOf(workload) !== "cron")
+    return [`runCronWorkload needs a cron workload; this one is ${typeOf(workload)}`]
   const known = ["location", "containerOverrides", "activeDeadlineSeconds", "scheduleName"]
   const overrides = spec["containerOverrides"]
   const relaxed = tags["cpln/relaxMemoryToCpuRatio"] !== undefined
@@ -73,7 +75,9 @@ export const commandProblems = (
       ? [`"spec.location" is required`]
       : locations.includes(location)
         ? []
-        : [`"spec.location" ${location.slice(0, 80)} is not a location of this workload: use one of [${locations.join(", ")}]`]),
+        : [
+            `"spec.location" ${location.slice(0, 80)} is not a location of this workload: use one of [${locations.join(", ")}]`
+          ]),
     ...(tags === undefined || tags === null ? [] : tagProblems(tags)),
     ...(type === "runCronWorkload" ? runProblems(spec, workload.body, workload.tags) : stopProblems(spec))
   ]

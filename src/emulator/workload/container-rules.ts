@@ -91,7 +91,8 @@ const quantityProblems = (
 ): ReadonlyArray<string> => {
   if (value === undefined) return []
   const amount = typeof value === "string" && value.length <= longestQuantity ? read(value) : undefined
-  if (amount === undefined) return [`"${where}" ${JSON.stringify(value).slice(0, 40)} is not a valid quantity`]
+  if (amount === undefined)
+    return [`"${where}" ${JSON.stringify(value).slice(0, 40)} is not a valid quantity`]
   return amount < least ? [`"${where}" must be at least ${least}${unit}`] : []
 }
 
@@ -111,7 +112,9 @@ export const sizeProblems = (
   const mib = mebibytes(textOf(memory) ?? defaultMemory) ?? 0
   const most = relaxed ? relaxedRatio : ratio
   return mib > cores * most
-    ? [`"${where}.memory" ${mib}Mi needs at least ${Math.ceil(mib / most)}m cpu: the ratio of MiB to millicores may be at most ${most}`]
+    ? [
+        `"${where}.memory" ${mib}Mi needs at least ${Math.ceil(mib / most)}m cpu: the ratio of MiB to millicores may be at most ${most}`
+      ]
     : []
 }
 
@@ -124,10 +127,16 @@ export const programProblems = (container: JsonObject, where: string): ReadonlyA
   if (command !== undefined && command !== null) {
     if (typeof command !== "string") problems.push(`"${where}.command" must be a string`)
     else if (command.length > longestCommand) {
-      problems.push(`"${where}.command" length must be less than or equal to ${longestCommand} characters long`)
+      problems.push(
+        `"${where}.command" length must be less than or equal to ${longestCommand} characters long`
+      )
     }
   }
-  if (args !== undefined && args !== null && !(Array.isArray(args) && args.every((each) => typeof each === "string"))) {
+  if (
+    args !== undefined &&
+    args !== null &&
+    !(Array.isArray(args) && args.every((each) => typeof each === "string"))
+  ) {
     problems.push(`"${where}.args" must be an array of strings`)
   }
   return problems
@@ -137,21 +146,26 @@ export const volumeProblems = (volumes: Json | undefined, where: string): Readon
   if (volumes === undefined) return []
   if (!Array.isArray(volumes)) return [`"${where}.volumes" must be an array`]
   const all = listOf(volumes)
-  const problems = all.length > mostVolumes ? [`"${where}.volumes" may hold at most ${mostVolumes} items`] : []
+  const problems =
+    all.length > mostVolumes ? [`"${where}.volumes" may hold at most ${mostVolumes} items`] : []
   const paths: Array<string> = []
   all.forEach((each, index) => {
     const here = `${where}.volumes[${index}]`
     const uri = isObject(each) ? textOf(each["uri"]) : undefined
     const path = isObject(each) ? textOf(each["path"]) : undefined
     if (uri === undefined || !volumeUri.test(uri)) {
-      problems.push(`"${here}.uri" must be one of s3, gs, azureblob, azurefs, cpln, scratch, k8s followed by ://…`)
+      problems.push(
+        `"${here}.uri" must be one of s3, gs, azureblob, azurefs, cpln, scratch, k8s followed by ://…`
+      )
     }
     if (path === undefined || !path.startsWith("/")) {
       problems.push(`"${here}.path" must be an absolute path`)
       return
     }
     if (reservedPaths.includes(path)) problems.push(`"${here}.path" ${path} is reserved`)
-    const clash = paths.find((other) => other === path || other.startsWith(`${path}/`) || path.startsWith(`${other}/`))
+    const clash = paths.find(
+      (other) => other === path || other.startsWith(`${path}/`) || path.startsWith(`${other}/`)
+    )
     if (clash !== undefined) problems.push(`"${here}.path" ${path} is or is nested in ${clash}`)
     paths.push(path)
   })

@@ -21,7 +21,11 @@ const relaxedGrace = 3600
 
 export const typeOf = (body: JsonObject): string => textOf(at(body, ["spec", "type"])) ?? defaultType
 
-const oneOf = (value: Json | undefined, where: string, allowed: ReadonlyArray<string>): ReadonlyArray<string> =>
+const oneOf = (
+  value: Json | undefined,
+  where: string,
+  allowed: ReadonlyArray<string>
+): ReadonlyArray<string> =>
   value === undefined || (typeof value === "string" && allowed.includes(value))
     ? []
     : [`"${where}" must be one of [${allowed.join(", ")}]`]
@@ -65,7 +69,9 @@ const containerProblems = (
     ...(type === "cron" && (ports.length > 0 || container["port"] !== undefined)
       ? [`"${where}.ports" is not allowed: cron workloads cannot expose ports`]
       : []),
-    ...ports.flatMap((port, each) => integerProblems(at(port, ["number"]), `${where}.ports[${each}].number`, 80, 65535))
+    ...ports.flatMap((port, each) =>
+      integerProblems(at(port, ["number"]), `${where}.ports[${each}].number`, 80, 65535)
+    )
   ]
 }
 

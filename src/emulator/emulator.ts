@@ -1,0 +1,69 @@
+/** The emulator, put together: one layer from its settings to a server that answers. */
+import { Effect, Layer } from "effect"
+import { Auth } from "./auth.ts"
+import { controlRoutes } from "./control.ts"
+import { discoveryRoutes } from "./discovery.ts"
+import { ok } from "./answer.ts"
+import { forbidden, notFound } from "./errors.ts"
+import type { Json } from "./json.ts"
+import type { Driver } from "./jobs/driver.ts"
+import { commandRoutes } from "./jobs/routes.ts"
+import { Jobs } from "./jobs/jobs.ts"
+import { processDriver } from "./jobs/processes/process-driver.ts"
+import * as Virtual from "./jobs/virtual.ts"
+import { Listener } from "./listener.ts"
+import { LogStore } from "./logs/log-store.ts"
+import { queryRange } from "./logs/routes.ts"
+import { resourceRoutes } from "./resources/routes.ts"
+import { route } from "./router.ts"
+import { Scheduler } from "./scheduler.ts"
+import * as Server from "./server.ts"
+import { type EmulatorSettings, Settings } from "./settings.ts"
+import { Store } from "./store.ts"
+import { workloadRoutes } from "./workload/routes.ts"
+import * as World from "./world.ts"
+
+const logRoutes = Effect.gen(function* () {
+  const logs = yield* Effect.context<LogStore>()
+  const { orgs } = yield* Store
+  return [
+    route("/logs/org/:org/loki/api/v1/query_range", {
+      GET: ({ params, principal, query }) => {
+        const org = params["org"]!
+        if (!orgs.includes(org)) return Effect.fail(notFound(`org ${org} does not exist`))
+        // The token of a pod is good for the API alone.
+        return principal._tag === "Pod"
+          ? Effect.fail(forbidden(`requires permission "readLogs" in org ${org}`))
+          : queryRange(org, query).pipe(
+              Effect.map((streams) => ok(streams as Json)),
+              Effect.provideContext(logs)
+            )
+      }
+    })
+  ]
+})
+
+const routes = Layer.effect(
+  Server.Routes,
+  Effect.map(
+    Effect.all([discoveryRoutes, controlRoutes, logRoutes, commandRoutes, workloadRoutes, resourceRoutes]),
+    (all) => all.flat()
+  )
+)
+
+/** Everything from the settings on; `Listener` tells where it answers. */
+export const layer = (settings: EmulatorSettings) => {
+  const driver: Layer.Layer<Driver | Virtual.VirtualJobs, never, LogStore | Scheduler | Settings> =
+    settings.mode === "virtual" ? Virtual.layer : Layer.merge(processDriver, Virtual.VirtualJobs.none)
+  const state = Store.layer({ orgs: settings.orgs, keepCommands: settings.keepCommands })
+  return Server.layer.pipe(
+    Layer.provide(World.layer),
+    Layer.provide(routes),
+    Layer.provide(Jobs.layer),
+    Layer.provide(driver),
+    Layer.provide(Auth.layer),
+    Layer.provideMerge(Layer.mergeAll(state, Scheduler.layer, LogStore.layer)),
+    Layer.provideMerge(Listener.layer),
+    Layer.provide(Layer.succeed(Settings, settings))
+  )
+}

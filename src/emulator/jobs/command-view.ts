@@ -1,0 +1,58 @@
+/** Commands as they are read, and what a query can ask of them. */
+import { at, type Json, type JsonObject, object } from "../json.ts"
+import type { Queryable } from "../query.ts"
+import { iso } from "../resources/view.ts"
+import { type Command, runType } from "../store.ts"
+
+export const commandPath = (command: Command): string => `${command.workload}/-command/${command.id}`
+
+const statusOf = (command: Command): JsonObject =>
+  object({
+    replica: command.run.replica,
+    clusterIdByLocation: {},
+    minimumWorkloadVersion: command.type === runType ? command.workloadVersion : undefined,
+    messages: command.run.message === undefined ? undefined : [command.run.message]
+  })
+
+export const commandView = (command: Command): JsonObject => ({
+  kind: "command",
+  id: command.id,
+  version: command.version,
+  created: iso(command.created),
+  lastModified: iso(command.lastModified),
+  tags: command.tags,
+  type: command.type,
+  lifecycleStage: command.run.stage,
+  spec: command.spec,
+  status: statusOf(command),
+  links: [
+    { rel: "self", href: commandPath(command) },
+    { rel: "workload", href: command.workload }
+  ]
+})
+
+const property = (command: Command, path: string): Json | undefined => {
+  switch (path) {
+    case "id":
+    case "type":
+    case "version":
+      return command[path]
+    case "lifecycleStage":
+      return command.run.stage
+    case "created":
+    case "lastModified":
+      return iso(command[path])
+    default: {
+      const [first, ...rest] = path.split(".")
+      if (first === "spec") return at(command.spec, rest)
+      return first === "status" ? at(statusOf(command), rest) : at(command.spec, [first ?? "", ...rest])
+    }
+  }
+}
+
+export const queryable = (command: Command): Queryable => ({
+  order: command.order,
+  property: (path) => property(command, path),
+  tag: (name) => (Object.hasOwn(command.tags, name) ? command.tags[name] : undefined),
+  rel: () => undefined
+})

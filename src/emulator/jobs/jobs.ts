@@ -1,0 +1,240 @@
+/**
+ * The life of runs: when a pod starts, who stops it, and what the store says of it.
+ *
+ * Invariant: each run has at most one pod, each pod at most one open stop, and a run that is over has no pod. Deadlines and
+ * stops end a pod in the same way: a pause, SIGTERM, and SIGKILL when the grace is over.
+ */
+import { Cause, Clock, Context, Effect, FiberMap, Layer, Result } from "effect"
+import { Auth } from "../auth.ts"
+import { type ApiError, badRequest } from "../errors.ts"
+import { suffix, uuid } from "../ids.ts"
+import { at, type Json, type JsonObject, listOf, numberOf, objectOf, textOf } from "../json.ts"
+import { Listener } from "../listener.ts"
+import { gvcOf, locationsOf } from "../resources/gvc.ts"
+import { type Plan, Scheduler } from "../scheduler.ts"
+import { Settings } from "../settings.ts"
+import { type Command, type Resource, runType, Store } from "../store.ts"
+import { commandProblems } from "../workload/command-rules.ts"
+import { Driver } from "./driver.ts"
+import { composePod } from "./pod.ts"
+import { isFinal, pending, type RunEvent, type RunState, transition } from "./run-state.ts"
+
+export class Jobs extends Context.Service<
+  Jobs,
+  {
+    /** Takes a command as it was posted; it goes on after the answer. */
+    submit(workload: Resource, body: Json | undefined): Effect.Effect<Command, ApiError>
+    /** The workload is gone: so are its commands, and soon its pods. */
+    abandon(workload: Resource): Effect.Effect<void>
+  }
+>()("emulator/jobs/Jobs") {
+  static readonly layer = Layer.effect(
+    Jobs,
+    Effect.suspend(() => make)
+  )
+}
+
+/** What is under way for a live run besides its pod. */
+interface Affairs {
+  readonly plans: Array<Plan>
+  /** The command that asked for its end. */
+  stop?: Command
+  isEnding: boolean
+}
+
+/** A moment for a command to reach its location. */
+const stopDelay = 50
+/** How often a pod that waits for a secret looks again. */
+const waitForSecret = 1000
+
+const make = Effect.gen(function* () {
+  const store = yield* Store
+  const settings = yield* Settings
+  const scheduler = yield* Scheduler
+  const driver = yield* Driver
+  const auth = yield* Auth
+  const { url } = yield* Listener
+  const pods = yield* FiberMap.make<string, void>()
+  const affairs = new Map<string, Affairs>()
+
+  const affairsOf = (command: Command): Affairs => {
+    const found = affairs.get(command.id)
+    if (found !== undefined) return found
+    const made: Affairs = { plans: [], isEnding: false }
+    affairs.set(command.id, made)
+    return made
+  }
+
+  const later = (command: Command, moment: number, what: Effect.Effect<void>) => {
+    affairsOf(command).plans.push(scheduler.plan(moment, what))
+  }
+
+  /** What happened to a run, at this moment. */
+  const tell = (command: Command, event: RunEvent) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      store.advance(command, transition(command.run, event, now), now)
+      if (isFinal(command.run.stage)) close(command, now)
+    })
+
+  /** The run is over: nothing more is planned for it, and whoever stopped it has succeeded. */
+  const close = (command: Command, now: number) => {
+    const found = affairs.get(command.id)
+    if (found === undefined) return
+    affairs.delete(command.id)
+    found.plans.forEach((plan) => scheduler.cancel(plan))
+    if (found.stop !== undefined) step(found.stop, "completed", now)
+  }
+
+  const step = (command: Command, stage: RunState["stage"], now: number, message?: string) => {
+    if (isFinal(command.run.stage)) return
+    const times = isFinal(stage) ? { completionTime: now } : { startTime: now }
+    const said = message === undefined ? {} : { message }
+    store.advance(command, { ...command.run, ...times, ...said, stage }, now)
+  }
+
+  const start = (command: Command): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const workload = store.get(command.workload)
+      if (workload === undefined || isFinal(command.run.stage)) return
+      const replica = `command-${command.id}-${yield* suffix(5)}`
+      const composed = composePod(workload, command, replica, {
+        store,
+        endpoint: url,
+        token: auth.podToken(workload.path)
+      })
+      if (composed._tag === "Waits") {
+        const now = yield* Clock.currentTimeMillis
+        yield* tell(command, { _tag: "Held", container: composed.container, message: composed.message })
+        return later(command, now + waitForSecret, start(command))
+      }
+      yield* tell(command, { _tag: "Started", replica })
+      const pod = driver
+        .run(composed.pod, (event) => tell(command, event))
+        .pipe(
+          Effect.catchCause((cause) =>
+            Cause.hasInterruptsOnly(cause)
+              ? Effect.failCause(cause)
+              : Effect.logError(`emulator: the pod ${replica} failed`, cause)
+          ),
+          // Whatever a driver leaves open ends with its pod.
+          Effect.ensuring(
+            Effect.suspend(() =>
+              tell(command, { _tag: "Evicted", reason: "Error", message: "the pod is gone" })
+            )
+          )
+        )
+      yield* FiberMap.run(pods, command.id, pod)
+    })
+
+  /** The way every pod ends that does not end by itself. */
+  const terminate = (command: Command, now: number) => {
+    const mine = affairsOf(command)
+    const { replica } = command.run
+    if (mine.isEnding || replica === undefined) return
+    mine.isEnding = true
+    const { grace, preStop } = endingTimes(store.get(command.workload), settings)
+    later(command, now + preStop, driver.signal(replica, "SIGTERM"))
+    later(command, now + grace, driver.signal(replica, "SIGKILL"))
+  }
+
+  const expire = (command: Command) =>
+    Effect.gen(function* () {
+      yield* tell(command, { _tag: "DeadlinePassed" })
+      if (!isFinal(command.run.stage)) terminate(command, yield* Clock.currentTimeMillis)
+    })
+
+  const carryOutStop = (stop: Command, run: Command | undefined) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      if (run === undefined || isFinal(run.run.stage)) {
+        return step(stop, "failed", now, `replica ${textOf(stop.spec["replica"])} does not exist`)
+      }
+      step(stop, "running", now)
+      yield* tell(run, { _tag: "StopAsked", endsAs: settings.stopStage })
+      if (!isFinal(run.run.stage)) terminate(run, now)
+    })
+
+  const add = (workload: Resource, body: JsonObject, id: string, now: number, run: RunState): Command => {
+    const spec = objectOf(body["spec"])
+    return store.addCommand({
+      id,
+      workload: workload.path,
+      type: String(body["type"]),
+      tags: objectOf(body["tags"]),
+      spec,
+      location: textOf(spec["location"]) ?? "",
+      workloadVersion: workload.version,
+      created: now,
+      lastModified: now,
+      version: 1,
+      run
+    })
+  }
+
+  const submitRun = (workload: Resource, body: JsonObject, id: string, now: number): Command => {
+    const names = listOf(at(workload.body, ["spec", "containers"])).map(
+      (each) => textOf(at(each, ["name"])) ?? ""
+    )
+    const command = add(workload, body, id, now, pending(names))
+    const deadline =
+      numberOf(command.spec["activeDeadlineSeconds"]) ??
+      numberOf(at(workload.body, ["spec", "job", "activeDeadlineSeconds"]))
+    later(command, now + settings.startDelay, start(command))
+    if (deadline !== undefined) later(command, now + deadline * 1000, expire(command))
+    return command
+  }
+
+  const submitStop = (
+    workload: Resource,
+    body: JsonObject,
+    id: string,
+    now: number
+  ): Result.Result<Command, ApiError> => {
+    const { replica, location } = objectOf(body["spec"])
+    const named = store.liveReplica(workload.path, String(replica))
+    const run = named?.location === location ? named : undefined
+    if (run !== undefined && affairsOf(run).stop !== undefined) {
+      return Result.fail(badRequest(`A stopReplica command for replica ${String(replica)} already exists`))
+    }
+    const stop = add(workload, body, id, now, pending([]))
+    if (run !== undefined) affairsOf(run).stop = stop
+    scheduler.plan(now + stopDelay, carryOutStop(stop, run))
+    return Result.succeed(stop)
+  }
+
+  const submit = Effect.fnUntraced(function* (workload: Resource, body: Json | undefined) {
+    const asked = objectOf(body)
+    const problems = commandProblems(asked, workload, locationsOf(gvcOf(workload, store)))
+    if (problems.length > 0) return yield* badRequest(problems.join("; "))
+    const id = yield* uuid
+    const now = yield* Clock.currentTimeMillis
+    return asked["type"] === runType
+      ? submitRun(workload, asked, id, now)
+      : yield* Effect.fromResult(submitStop(workload, asked, id, now))
+  })
+
+  /** Its pods get the grace that they would have; nobody is told how they end. */
+  const abandon = Effect.fnUntraced(function* (workload: Resource) {
+    const now = yield* Clock.currentTimeMillis
+    const { grace } = endingTimes(workload, settings)
+    for (const command of store.dropCommands(workload.path)) {
+      affairs.get(command.id)?.plans.forEach((plan) => scheduler.cancel(plan))
+      affairs.delete(command.id)
+      if (!FiberMap.hasUnsafe(pods, command.id) || command.run.replica === undefined) continue
+      yield* driver.signal(command.run.replica, "SIGTERM")
+      later(command, now + grace, Effect.asVoid(FiberMap.remove(pods, command.id)))
+    }
+  })
+
+  return Jobs.of({ submit, abandon })
+})
+
+/** In milliseconds from the stop on. The workload's own grace wins over the default of the emulator. */
+const endingTimes = (
+  workload: Resource | undefined,
+  settings: Settings["Service"]
+): { readonly grace: number; readonly preStop: number } => {
+  const own = numberOf(at(workload?.body, ["spec", "rolloutOptions", "terminationGracePeriodSeconds"]))
+  const grace = own === undefined ? settings.grace : own * 1000
+  return { grace, preStop: Math.min(grace, settings.preStop ?? grace / 2) }
+}

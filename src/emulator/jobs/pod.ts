@@ -1,0 +1,125 @@
+/**
+ * The pod of a run: what the service would put into its containers.
+ *
+ * Invariant: what the platform injects wins over everything that a user set, and no reference to a secret is left.
+ */
+import { at, type Json, listOf, objectOf, textOf } from "../json.ts"
+import { envOf, gvcOf, aliasOf } from "../resources/gvc.ts"
+import { type Command, type Resource, type Store } from "../store.ts"
+import { resolved } from "../workload/secrets.ts"
+import type { Pod, PodContainer } from "./driver.ts"
+
+export interface PodPlace {
+  readonly store: Store["Service"]
+  /** Base of the API, for `CPLN_ENDPOINT`. */
+  readonly endpoint: string
+  readonly token: string
+}
+
+export type Composed =
+  | { readonly _tag: "Pod"; readonly pod: Pod }
+  /** A secret that does not exist: the pod waits for it. */
+  | { readonly _tag: "Waits"; readonly container: string; readonly message: string }
+
+type Env = Map<string, string>
+
+const put = (env: Env, entries: ReadonlyArray<Json>): void => {
+  for (const entry of entries) {
+    const { name, value } = objectOf(entry)
+    if (typeof name === "string") env.set(name, textOf(value) ?? "")
+  }
+}
+
+/** `$(NAME)` is the value of another variable, `$$(NAME)` is the text itself; unknown names stay as they are. */
+const expanded = (value: string, env: Env): string =>
+  value.replaceAll(/\$(\$?)\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)/gu, (whole, escape: string, name: string) =>
+    escape === "$" ? `$(${name})` : (env.get(name) ?? whole)
+  )
+
+const references = (pod: {
+  readonly replica: string
+  readonly gvc: string
+}): Readonly<Record<string, string>> => ({
+  "metadata.name": pod.replica,
+  "metadata.namespace": pod.gvc,
+  "spec.nodeName": "emulator",
+  "status.hostIP": "127.0.0.1",
+  "status.podIP": "127.0.0.1",
+  "status.podIPs": "127.0.0.1"
+})
+
+/** Env of the GVC where it is inherited, then the container's, then the override's, merged by name. */
+const givenEnv = (container: Json, override: Json | undefined, gvcEnv: ReadonlyArray<Json>): Env => {
+  const env: Env = new Map()
+  if (at(container, ["inheritEnv"]) === true) put(env, gvcEnv)
+  put(env, listOf(at(container, ["env"])))
+  put(env, listOf(at(override, ["env"])))
+  return env
+}
+
+export const composePod = (
+  workload: Resource,
+  command: Command,
+  replica: string,
+  place: PodPlace
+): Composed => {
+  const { store } = place
+  const { org, name } = workload
+  const gvc = workload.gvc!
+  const gvcResource = gvcOf(workload, store)
+  const alias = gvcResource === undefined ? "" : aliasOf(gvcResource)
+  const provider = textOf(store.get(`/org/${org}/location/${command.location}`)?.body["provider"]) ?? "aws"
+  const overrides = listOf(command.spec["containerOverrides"])
+  const known = references({ replica, gvc })
+  const containers: Array<PodContainer> = []
+
+  for (const [index, container] of listOf(at(workload.body, ["spec", "containers"])).entries()) {
+    const containerName = textOf(at(container, ["name"])) ?? ""
+    const override = overrides.find((each) => at(each, ["name"]) === containerName)
+    const field = (key: string) => at(override, [key]) ?? at(container, [key])
+    const image = textOf(field("image")) ?? ""
+    const env = givenEnv(container, override, envOf(gvcResource))
+    for (const [key, value] of env) {
+      const found = value.startsWith("cpln://reference/")
+        ? known[value.slice("cpln://reference/".length)]
+        : resolved(value, org, store)
+      if (found === undefined) {
+        return { _tag: "Waits", container: containerName, message: `${value} cannot be resolved` }
+      }
+      env.set(key, found)
+    }
+    put(
+      env,
+      Object.entries({
+        CPLN_TOKEN: place.token,
+        CPLN_ENDPOINT: place.endpoint,
+        CPLN_ORG: org,
+        CPLN_GVC: gvc,
+        CPLN_GVC_ALIAS: alias,
+        CPLN_LOCATION: `/org/${org}/location/${command.location}`,
+        CPLN_WORKLOAD: workload.path,
+        CPLN_WORKLOAD_VERSION: String(workload.version),
+        CPLN_PROVIDER: provider,
+        CPLN_NAMESPACE: alias,
+        CPLN_IMAGE: image,
+        CPLN_GLOBAL_ENDPOINT: `${name}-${alias}.cpln.app`,
+        CPLN_NAME: containerName,
+        ...(index === 0 ? { CPLN_MAIN: containerName } : {})
+      }).map(([key, value]) => ({ name: key, value }))
+    )
+    const args = field("args")
+    containers.push({
+      name: containerName,
+      image,
+      command: textOf(field("command")),
+      args: listOf(args).map(String),
+      env: Object.fromEntries([...env].map(([key, value]) => [key, expanded(value, env)])),
+      workingDir: textOf(at(container, ["workingDir"]))
+    })
+  }
+  const { location, workloadVersion } = command
+  return {
+    _tag: "Pod",
+    pod: { org, gvc, workload: name, location, replica, workloadVersion, containers }
+  }
+}

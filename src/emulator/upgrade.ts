@@ -1,0 +1,86 @@
+/**
+ * WebSocket upgrades: the live tail of the logs.
+ *
+ * Invariant: who may not tail is told by the status of the upgrade, before any socket exists; a socket that was accepted is
+ * closed when its tail ends, whoever ended it.
+ */
+import { type IncomingMessage, STATUS_CODES } from "node:http"
+import type { Duplex } from "node:stream"
+import { Deferred, Effect, Result } from "effect"
+import { type WebSocket, WebSocketServer } from "ws"
+import { Auth } from "./auth.ts"
+import { LogStore } from "./logs/log-store.ts"
+import { checkTail, tail, type TailSocket } from "./logs/routes.ts"
+import { Store } from "./store.ts"
+
+const tailPath = /^\/logs\/org\/([^/]+)\/loki\/api\/v1\/tail$/u
+
+const refuse = (socket: Duplex, status: number, text: string) =>
+  Effect.sync(() => {
+    const head = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      "content-type: text/plain; charset=utf-8",
+      `content-length: ${Buffer.byteLength(text)}`,
+      "connection: close"
+    ]
+    socket.end(`${head.join("\r\n")}\r\n\r\n${text}`)
+  })
+
+const goingAway = 1001
+
+const tailSocket = (socket: WebSocket): TailSocket => {
+  const closed = Deferred.makeUnsafe<void>()
+  const over = () => Deferred.doneUnsafe(closed, Effect.void)
+  socket.on("close", over)
+  // An error is always followed by the close.
+  socket.on("error", () => {})
+  return {
+    closed: Deferred.await(closed),
+    send: (text) =>
+      Effect.callback<void>((resume) => {
+        if (socket.readyState !== socket.OPEN) return resume(Effect.void)
+        // Whoever waits for this sends no faster than the client reads; what fails ends with `closed`.
+        socket.send(text, () => resume(Effect.void))
+      }),
+    close: (code = 1000) =>
+      Effect.sync(() => {
+        if (socket.readyState === socket.OPEN) socket.close(code)
+      })
+  }
+}
+
+/** What to do with a request for an upgrade. */
+export const makeUpgrade = Effect.gen(function* () {
+  const auth = yield* Auth
+  const logs = yield* Effect.context<LogStore>()
+  const { orgs } = yield* Store
+  const server = new WebSocketServer({ noServer: true })
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const client of server.clients) client.close(goingAway)
+      for (const client of server.clients) client.terminate()
+    })
+  )
+
+  return Effect.fnUntraced(function* (request: IncomingMessage, socket: Duplex, head: Buffer) {
+    socket.on("error", () => socket.destroy())
+    const url = new URL(request.url ?? "/", "http://localhost")
+    const org = tailPath.exec(url.pathname)?.[1]
+    const principal = auth.identify(request.headers.authorization)
+    if (principal === undefined) return yield* refuse(socket, 401, "Unauthorized")
+    // The token of a pod is not good for the logs host.
+    if (principal._tag === "Pod") return yield* refuse(socket, 403, "Forbidden")
+    if (org === undefined || !orgs.includes(org)) return yield* refuse(socket, 404, "Not Found")
+    const asked = yield* Effect.result(checkTail(url.searchParams))
+    if (Result.isFailure(asked)) return yield* refuse(socket, 400, asked.failure.message)
+    const client = yield* Effect.callback<WebSocket>((resume) =>
+      server.handleUpgrade(request, socket, head, (accepted) => resume(Effect.succeed(accepted)))
+    )
+    const accepted = tailSocket(client)
+    yield* tail(org, url.searchParams, accepted).pipe(
+      Effect.provideContext(logs),
+      Effect.catchCause((cause) => Effect.logError("emulator: a tail failed", cause)),
+      Effect.ensuring(accepted.close())
+    )
+  })
+})

@@ -1,0 +1,73 @@
+/** Workloads as a kind: their rules where other objects are needed, and how they are read back. */
+import { isReady, locationStates } from "./readiness.ts"
+import { type JsonObject, textOf } from "../json.ts"
+import { expandLink } from "../links.ts"
+import { envOf, gvcOf } from "../resources/gvc.ts"
+import type { Draft, Kind } from "../resources/kind.ts"
+import type { Resource, Store } from "../store.ts"
+import { withDefaults } from "./defaults.ts"
+import { workloadProblems } from "./rules.ts"
+
+const identityProblems = (draft: Draft, store: Store["Service"]): ReadonlyArray<string> => {
+  const link =
+    draft.body["spec"] === undefined ? undefined : (draft.body["spec"] as JsonObject)["identityLink"]
+  if (link === undefined || link === null || link === "") return []
+  const path = textOf(link)
+  const wanted = path === undefined ? undefined : expandLink(path, draft)
+  const isHere = wanted?.startsWith(`/org/${draft.org}/gvc/${draft.gvc}/identity/`) === true
+  return isHere && store.get(wanted!) !== undefined
+    ? []
+    : [`"spec.identityLink" ${JSON.stringify(link)} is not an identity of this GVC`]
+}
+
+/** Defaults never change for a version, and lists read them again and again. */
+const readBack = new WeakMap<JsonObject, JsonObject>()
+
+const read = ({ body }: Resource): JsonObject => {
+  const found = readBack.get(body)
+  if (found !== undefined) return found
+  const made = withDefaults(body)
+  readBack.set(body, made)
+  return made
+}
+
+const healthOf = (resource: Resource, store: Store["Service"]): JsonObject => {
+  const states = locationStates(resource, store)
+  const ready = states.filter(isReady).length
+  return {
+    readiness: ready === states.length ? "ready" : "notReady",
+    syncFailed: false,
+    readyLocations: ready,
+    totalLocations: states.length,
+    readyReplicas: ready,
+    totalReplicas: states.length
+  }
+}
+
+export const workloadKind: Kind = {
+  name: "workload",
+  scope: "gvc",
+  allows: ["create", "change", "delete"],
+  problems: (draft, store, before) => {
+    const unknown = Object.keys(draft.body).filter((key) => key !== "spec")
+    const problems = unknown.map((key) => `"${key}" is not allowed`)
+    const rules = workloadProblems(draft.body, draft.tags, before?.body)
+    return [...problems, ...rules, ...(rules.length > 0 ? [] : identityProblems(draft, store))]
+  },
+  read,
+  links: ({ path }) => [
+    { rel: "deployment", href: `${path}/deployment` },
+    { rel: "command", href: `${path}/-command` },
+    { rel: "eventlog", href: `${path}/-eventlog` }
+  ],
+  extra: (resource, store) => ({
+    status: {
+      parentId: gvcOf(resource, store)?.id ?? "",
+      internalName: resource.name,
+      currentReplicaCount: 0
+    },
+    health: healthOf(resource, store)
+  })
+}
+
+export const gvcEnvOf = (resource: Resource, store: Store["Service"]) => envOf(gvcOf(resource, store))
