@@ -2,10 +2,11 @@
  * One service as its client sees it: a base address, a gate, and two ways to send a request, one that may repeat itself
  * and one that never does.
  *
- * Invariant: an error carries the service's own short words at most, never a request's body, headers or query string.
+ * Invariant: an error carries the service's own short words at most, never a request's body, headers or query string. An
+ * answer is read whole before it is given out, so that the time limit and the gate hold for all of it.
  */
 import { Clock, Duration, Effect, Random, Schema, type Scope } from "effect"
-import { HttpClient, type HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import {
   type ApiError,
   Conflict,
@@ -22,9 +23,19 @@ import {
 import { makeLimiter } from "./limiter.ts"
 import { count } from "./metrics.ts"
 import type { Seen } from "./seen.ts"
+import { unanswered } from "./unanswered.ts"
+
+/** How one request differs from the others of its service. */
+export interface Sending {
+  /** Of one try, from its turn on. */
+  readonly timeout?: Duration.Duration
+  /** A request whose turn comes later than this is not sent. */
+  readonly patience?: Duration.Duration
+}
 
 type Send = (
-  request: HttpClientRequest.HttpClientRequest
+  request: HttpClientRequest.HttpClientRequest,
+  how?: Sending
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, ApiError>
 
 export interface Api {
@@ -50,6 +61,7 @@ export interface ApiOptions {
 const tries = 5
 /** Longest pause between two tries, in ms; a longer `Retry-After` is the caller's matter. */
 const longestPause = 20_000
+const redirects = 3
 
 export const makeApi = Effect.fn("http.makeApi")(function* (
   options: ApiOptions
@@ -57,51 +69,82 @@ export const makeApi = Effect.fn("http.makeApi")(function* (
   const { service } = options
   const limiter = yield* makeLimiter(options)
   const base = options.baseUrl.replace(/\/+$/u, "")
-  const client = (yield* HttpClient.HttpClient).pipe(HttpClient.followRedirects(3))
+  const client = (yield* HttpClient.HttpClient).pipe(
+    HttpClient.withScope,
+    HttpClient.followRedirects(redirects)
+  )
 
-  const once: Send = Effect.fnUntraced(function* (given) {
-    const name = nameOf(given, base)
+  const exchange = Effect.fnUntraced(
+    function* (request: HttpClientRequest.HttpClientRequest) {
+      const sentAt = yield* Clock.currentTimeMillis
+      const answer = yield* client.execute(request)
+      yield* answer.text
+      return { answer, sentAt }
+    },
+    Effect.scoped,
+    Effect.updateService(FetchHttpClient.Fetch, followedHere),
+    Effect.provideService(HttpClient.TracerPropagationEnabled, false)
+  )
+
+  const once: Send = Effect.fnUntraced(function* (given, how = {}) {
+    const about = { service, request: nameOf(given, base) }
     const request = withBase(options.prepare === undefined ? given : yield* options.prepare(given), base)
-    const answer = yield* limiter.gate(
-      client.execute(request).pipe(
-        Effect.provideService(HttpClient.TracerPropagationEnabled, false),
-        Effect.mapError((error) => unanswered(service, name, error)),
+    const { patience, timeout = options.timeout } = how
+    const { answer, sentAt } = yield* limiter.gate(
+      exchange(request).pipe(
+        Effect.mapError((error) => unanswered(about, error)),
         Effect.timeoutOrElse({
-          duration: options.timeout,
+          duration: timeout,
           orElse: () =>
             Effect.fail(
               new Unavailable({
-                service,
-                request: name,
-                detail: `no answer within ${Duration.format(options.timeout)}`,
+                ...about,
+                detail: `no answer within ${Duration.format(timeout)}`,
                 mayHaveHappened: true
               })
             )
         }),
-        Effect.tapError(() => count(service, request.method, name, "none"))
-      )
+        Effect.tapError(() => count(service, request.method, about.request, "none"))
+      ),
+      patience === undefined ? undefined : { within: patience, orElse: Effect.fail(notSent(about, patience)) }
     )
-    yield* count(service, request.method, name, `${Math.trunc(answer.status / 100)}xx`)
-    if (answer.status < 300) return answer
-    const error = yield* refusal(service, name, answer)
-    if (error._tag === "RateLimited") yield* limiter.slowDown
+    yield* count(service, request.method, about.request, `${Math.trunc(answer.status / 100)}xx`)
+    if (answer.status < 300) return Object.assign(answer, { [of]: about })
+    const error = yield* refusal(about, answer)
+    if (error._tag === "RateLimited") yield* limiter.slowDown(sentAt)
     return yield* Effect.fail(error)
   })
 
-  const repeatable: Send = Effect.fnUntraced(function* (request) {
+  const repeatable: Send = Effect.fnUntraced(function* (request, how) {
     for (let tried = 1; ; tried++) {
-      const result = yield* Effect.result(once(request))
+      const result = yield* Effect.result(once(request, how))
       if (result._tag === "Success") return result.success
       const error = result.failure
-      const passing = error._tag === "Unavailable" || error._tag === "RateLimited"
-      const asked = error._tag === "RateLimited" ? (error.retryAfterMillis ?? 0) : 0
-      if (!passing || tried >= tries || asked > longestPause) return yield* Effect.fail(error)
+      if (error._tag !== "Unavailable" && error._tag !== "RateLimited") return yield* Effect.fail(error)
+      const asked = error.retryAfterMillis ?? 0
+      if (tried >= tries || asked > longestPause) return yield* Effect.fail(error)
       yield* Effect.sleep(Duration.millis(asked + (yield* jittered(tried, error._tag === "RateLimited"))))
     }
   })
 
   return { once, repeatable }
 })
+
+type About = Pick<ApiError, "service" | "request">
+
+/** Which request of which service an answer belongs to. */
+const of: unique symbol = Symbol("agent/http/of")
+
+/** `fetch` would follow redirects itself: without a limit, and with every header that it does not know as a secret. */
+const followedHere = (fetch: typeof globalThis.fetch): typeof globalThis.fetch =>
+  ((input, init) => fetch(input, { ...init, redirect: "manual" })) as typeof globalThis.fetch
+
+const notSent = (about: About, patience: Duration.Duration) =>
+  new Unavailable({
+    ...about,
+    detail: `not sent, because its turn did not come within ${Duration.format(patience)}`,
+    mayHaveHappened: false
+  })
 
 /** Full jitter under a doubling bound; slower when the service asked for it. */
 const jittered = (tried: number, slower: boolean) =>
@@ -113,30 +156,10 @@ const withBase = (request: HttpClientRequest.HttpClientRequest, base: string) =>
 
 /** `METHOD /path`, without base and query. */
 const nameOf = (request: HttpClientRequest.HttpClientRequest, base: string): string => {
-  const path = request.url.startsWith(base)
+  const path = request.url.startsWith(`${base}/`)
     ? request.url.slice(base.length)
     : request.url.replace(/^https?:\/\/[^/]+/u, "")
-  return `${request.method} ${path.split("?", 1)[0]}`
-}
-
-const unanswered = (service: ServiceName, request: string, error: HttpClientError.HttpClientError) => {
-  const cause =
-    error.reason._tag === "TransportError"
-      ? String((error.reason.cause as Error | undefined)?.message ?? "")
-      : ""
-  const code =
-    error.reason._tag === "TransportError"
-      ? ((error.reason.cause as { code?: unknown } | undefined)?.code ?? "")
-      : ""
-  const refused = /refused|ENOTFOUND|EAI_AGAIN|getaddrinfo|Unable to connect/iu.test(
-    `${String(code)} ${cause}`
-  )
-  return new Unavailable({
-    service,
-    request,
-    detail: refused ? "the connection could not be made" : cut(cause === "" ? error.reason._tag : cause),
-    mayHaveHappened: !refused
-  })
+  return `${request.method} ${path.split(/[?#]/u, 1)[0]}`
 }
 
 const Words = Schema.Struct({
@@ -161,8 +184,7 @@ const wordsOf = (answer: HttpClientResponse.HttpClientResponse) =>
 const cut = (text: string): string => (text.length > 300 ? `${text.slice(0, 300)}…` : text)
 
 const refusal = Effect.fnUntraced(function* (
-  service: ServiceName,
-  request: string,
+  { service, request }: About,
   answer: HttpClientResponse.HttpClientResponse
 ): Effect.fn.Return<ApiError> {
   const detail = yield* wordsOf(answer)
@@ -172,50 +194,61 @@ const refusal = Effect.fnUntraced(function* (
   if (status === 403) return new Forbidden(about)
   if (status === 404) return new NotFound(about)
   if (status === 409) return new Conflict(about)
+  const asked = yield* retryAfter(answer)
+  const retryAfterMillis = asked === undefined ? {} : { retryAfterMillis: asked }
   if (status === 429) {
-    if (/quota/iu.test(detail)) return new QuotaReached(about)
-    const retryAfterMillis = yield* retryAfter(answer)
-    return new RateLimited({
-      service,
-      request,
-      ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
-    })
+    // The word alone tells the two meanings apart, and may stand in a body that is plain text.
+    const text = yield* Effect.orElseSucceed(answer.text, () => "")
+    return /quota/iu.test(text)
+      ? new QuotaReached(about)
+      : new RateLimited({ service, request, ...retryAfterMillis })
   }
   if (status === 408 || status >= 500) {
-    return new Unavailable({ service, request, detail: `${status} ${detail}`, mayHaveHappened: true })
+    return new Unavailable({
+      service,
+      request,
+      detail: detail === `status ${status}` ? detail : `${status} ${detail}`,
+      mayHaveHappened: true,
+      ...retryAfterMillis
+    })
   }
   return new Refused({ ...about, status })
 })
 
-/** Seconds or a date; undefined for nothing or nonsense. */
+/** In ms, from seconds or a date, which is taken by the service's own clock; undefined for nothing or nonsense. */
 const retryAfter = Effect.fnUntraced(function* (answer: HttpClientResponse.HttpClientResponse) {
   const text = answer.headers["retry-after"]?.trim()
   if (!text) return undefined
   if (/^\d+(\.\d+)?$/u.test(text)) return Number(text) * 1000
   const date = Date.parse(text)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - (yield* Clock.currentTimeMillis))
+  return Number.isNaN(date) ? undefined : Math.max(0, date - (yield* timeOf(answer)))
 })
+
+/** The `Date` header in ms since 1970, or the local clock where there is none. */
+const timeOf = (answer: HttpClientResponse.HttpClientResponse): Effect.Effect<number> => {
+  const date = Date.parse(answer.headers["date"] ?? "")
+  return Number.isNaN(date) ? Clock.currentTimeMillis : Effect.succeed(date)
+}
 
 /** Decodes a success; `at` is its `Date` header, or the local clock where there is none. */
 export const json =
   <S extends Schema.Constraint>(schema: S) =>
   (
-    answer: HttpClientResponse.HttpClientResponse
+    answer: HttpClientResponse.HttpClientResponse & { readonly [of]?: About }
   ): Effect.Effect<Seen<S["Type"]>, ApiError, S["DecodingServices"]> =>
     Effect.gen(function* () {
       const value = yield* HttpClientResponse.schemaBodyJson(schema)(answer).pipe(
         Effect.mapError((error) => undecodable(answer, error))
       )
-      const date = Date.parse(answer.headers["date"] ?? "")
-      return { value, at: Number.isNaN(date) ? yield* Clock.currentTimeMillis : date }
+      return { value, at: yield* timeOf(answer) }
     })
 
 /** Says where the answer differs from what is known, not what stood there. */
-const undecodable = (answer: HttpClientResponse.HttpClientResponse, error: unknown) =>
+const undecodable = (
+  answer: HttpClientResponse.HttpClientResponse & { readonly [of]?: About },
+  error: unknown
+) =>
   new Undecodable({
-    service: /\/(org\/|discovery|logs\/)/u.test(answer.request.url) ? "Control Plane" : "Prefect",
-    request: nameOf(answer.request, ""),
-    detail: Schema.isSchemaError(error)
-      ? cut(error.message.replace(/, (?:got|actual) .*$/gmu, ""))
-      : "it is not JSON"
+    ...(answer[of] ?? { service: "Prefect", request: nameOf(answer.request, "") }),
+    detail: Schema.isSchemaError(error) ? cut(error.message) : "it is not JSON"
   })

@@ -12,11 +12,15 @@ export type ServiceName = typeof ServiceName.Type
 /** Every error names the service and the request as `METHOD /path`, without its query string. */
 const about = { service: ServiceName, request: Schema.String }
 
-/** No answer, a broken one, or 408/5xx. `mayHaveHappened` is false only when the request surely never arrived. */
+/**
+ * No answer, a broken one, or 408/5xx. `mayHaveHappened` is false only when the request surely never arrived.
+ * `retryAfterMillis` is what the service asked for, when it did.
+ */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
   ...about,
   detail: Schema.String,
-  mayHaveHappened: Schema.Boolean
+  mayHaveHappened: Schema.Boolean,
+  retryAfterMillis: Schema.optionalKey(Schema.Number)
 }) {
   override get message() {
     return `${this.service} did not answer ${this.request}: ${this.detail}`

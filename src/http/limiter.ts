@@ -4,7 +4,7 @@
  * Invariant: a request that waits goes only when no request of a higher lane waits, and within its lane in order. A 429
  * halves the rate; while there is none it recovers over some seconds, never above what was set.
  */
-import { Clock, Deferred, Effect, type Scope } from "effect"
+import { Clock, Deferred, type Duration, Effect, Option, type Scope } from "effect"
 import { CurrentLane, type Lane, lanes } from "./lane.ts"
 
 export interface LimiterSettings {
@@ -15,11 +15,23 @@ export interface LimiterSettings {
 
 export interface Limiter {
   /** Waits for its turn, then runs; an interrupted wait leaves no trace. */
-  readonly gate: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** To be called after a 429. */
-  readonly slowDown: Effect.Effect<void>
+  readonly gate: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    patience?: Patience<A, E, R> | undefined
+  ) => Effect.Effect<A, E, R>
+  /**
+   * To be called after a 429, with the time of that request in ms. Answers to requests that were under way when the rate
+   * was halved say nothing of the new rate, and change nothing.
+   */
+  readonly slowDown: (sentAt: number) => Effect.Effect<void>
   /** Requests per second that are let through now. */
   readonly currentRate: Effect.Effect<number>
+}
+
+/** What happens instead when the turn has not come after this long. */
+export interface Patience<A, E, R> {
+  readonly within: Duration.Duration
+  readonly orElse: Effect.Effect<A, E, R>
 }
 
 /** The rate doubles back after this long without a 429, in ms. */
@@ -39,17 +51,20 @@ export const makeLimiter = Effect.fnUntraced(function* (
   const limited = settings.ratePerSecond > 0
   let inFlight = 0
   let rate = settings.ratePerSecond
-  let tokens = 2 * rate
+  let tokens = burst(rate)
   let refilledAt = yield* Clock.currentTimeMillis
-  let slowedAt = 0
+  let slowedAt = -Infinity
+  let recoversFrom = -Infinity
   let timed = false
 
   const refill = (now: number) => {
-    while (rate < settings.ratePerSecond && now - slowedAt >= recovery) {
+    // A clock that was set back must not hold the rate down until it has caught up.
+    recoversFrom = Math.min(recoversFrom, now)
+    while (rate < settings.ratePerSecond && now - recoversFrom >= recovery) {
       rate = Math.min(settings.ratePerSecond, rate * 2)
-      slowedAt += recovery
+      recoversFrom += recovery
     }
-    tokens = Math.min(2 * rate, tokens + (Math.max(0, now - refilledAt) / 1000) * rate)
+    tokens = Math.min(burst(rate), tokens + (Math.max(0, now - refilledAt) / 1000) * rate)
     refilledAt = now
   }
 
@@ -64,7 +79,8 @@ export const makeLimiter = Effect.fnUntraced(function* (
   /** Lets through whoever may go; without tokens it comes back when there is one. */
   const pump: Effect.Effect<void> = Effect.gen(function* () {
     refill(yield* Clock.currentTimeMillis)
-    while (inFlight < settings.concurrency && (!limited || tokens >= 1)) {
+    const mayGo = () => inFlight < settings.concurrency && (!limited || tokens >= 1)
+    while (mayGo()) {
       const next = take()
       if (next === undefined) return
       inFlight++
@@ -85,34 +101,56 @@ export const makeLimiter = Effect.fnUntraced(function* (
     return pump
   })
 
-  /** Only the wait itself can be interrupted, so that a turn that was given is always given back. */
-  const enter = (restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
-    Effect.gen(function* () {
-      const lane = yield* CurrentLane
-      const waiter: Waiter = { turn: yield* Deferred.make<void>() }
-      waiting[lane].push(waiter)
-      yield* pump
-      yield* restore(Deferred.await(waiter.turn)).pipe(
-        Effect.onInterrupt(() => {
-          const place = waiting[lane].indexOf(waiter)
-          if (place === -1) return release
-          waiting[lane].splice(place, 1)
-          return Effect.void
-        })
-      )
-    })
+  /**
+   * True when the turn came, false when it did not within the time. Only the wait itself can be interrupted, so that a
+   * turn that was given is always given back.
+   */
+  const enter = Effect.fnUntraced(function* (
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+    within: Duration.Duration | undefined
+  ) {
+    const lane = yield* CurrentLane
+    const waiter: Waiter = { turn: yield* Deferred.make<void>() }
+    waiting[lane].push(waiter)
+    /** False when the turn was given in this very moment. */
+    const leave = () => {
+      const place = waiting[lane].indexOf(waiter)
+      if (place !== -1) waiting[lane].splice(place, 1)
+      return place !== -1
+    }
+    yield* pump
+    const turn = Deferred.await(waiter.turn)
+    const came = yield* restore(
+      within === undefined ? Effect.asSome(turn) : Effect.timeoutOption(turn, within)
+    ).pipe(Effect.onInterrupt(() => (leave() ? Effect.void : release)))
+    return Option.isSome(came) || !leave()
+  })
 
   return {
-    gate: (effect) =>
+    gate: (effect, patience) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.andThen(enter(restore), Effect.ensuring(restore(effect), release))
+        Effect.flatMap(enter(restore, patience?.within), (came) =>
+          came || patience === undefined
+            ? Effect.ensuring(restore(effect), release)
+            : restore(patience.orElse)
+        )
       ),
-    slowDown: Effect.gen(function* () {
-      refill(yield* Clock.currentTimeMillis)
+    slowDown: Effect.fnUntraced(function* (sentAt) {
+      const now = yield* Clock.currentTimeMillis
+      slowedAt = Math.min(slowedAt, now)
+      if (!limited || sentAt <= slowedAt) return
+      refill(now)
       rate = Math.max(Math.min(slowest, settings.ratePerSecond), rate / 2)
       tokens = Math.min(tokens, rate)
-      slowedAt = yield* Clock.currentTimeMillis
+      slowedAt = now
+      recoversFrom = now
     }),
-    currentRate: Effect.sync(() => rate)
+    currentRate: Effect.map(Clock.currentTimeMillis, (now) => {
+      refill(now)
+      return rate
+    })
   }
 })
+
+/** Requests that may go at once after a rest; at least one, else a rate below 0.5 would let nothing through. */
+const burst = (rate: number): number => Math.max(1, 2 * rate)

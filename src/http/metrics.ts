@@ -11,14 +11,17 @@ const requests = Metric.counter("agent_http_requests_total", {
 
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/giu
 
-/** "GET /org/acme/gvc/dev/workload/w/-command/1" to "/org/{org}/gvc/{gvc}/workload/{name}/-command/{id}". */
+/** "GET /org/acme/gvc/dev/workload/w/-command/1" to "/org/{name}/gvc/{name}/workload/{name}/-command/{id}". */
 export const routeOf = (name: string): string =>
   name
     .replace(/^\S+ /u, "")
-    .replace(uuid, "{id}")
     .replace(/\/(org|gvc|workload|deployment|location|identity|secret|policy)\/(?!-)[^/]+/gu, "/$1/{name}")
     .replace(/\/-command\/(?!-)[^/]+/gu, "/-command/{id}")
-    .replace(/\/(work_pools|queues|workers|name|slug)\/(?!filter|heartbeat)[^/]+/gu, "/$1/{name}")
+    .replace(
+      /\/(work_pools|queues|workers|name|slug|tag)\/(?!(?:filter|heartbeat)(?:\/|$))[^/]+/gu,
+      "/$1/{name}"
+    )
+    .replace(uuid, "{id}")
 
 /** `answer` is "2xx" to "5xx", or "none". */
 export const count = (service: string, method: string, name: string, answer: string): Effect.Effect<void> =>
