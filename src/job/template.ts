@@ -19,11 +19,11 @@ export interface TemplateDefaults {
 /** Versions for which Prefect publishes images; builds between releases (`3.8.8+12.g1a2b3c`) have none. */
 const released = /^\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?$/u
 
-/** The official image of the server's own version, else the newest of its line. */
-export const officialImage = (version: string): string =>
+/** Prefect's image of the server's own version, else the newest of its line; without a registry, as Prefect names it. */
+export const prefectImage = (version: string): string =>
   released.test(version)
-    ? `docker.io/prefecthq/prefect:${version}-python3.11`
-    : `docker.io/prefecthq/prefect:${version.startsWith("2.") ? "2" : "3"}-latest`
+    ? `prefecthq/prefect:${version}-python3.11`
+    : `prefecthq/prefect:${version.startsWith("2.") ? "2" : "3"}-latest`
 
 /** The template as `POST /work_pools/` takes it. */
 export const officialTemplate = (defaults: TemplateDefaults): Readonly<Record<string, unknown>> => ({
@@ -123,7 +123,7 @@ const properties = ({ version, org, gvc, location, image, env }: TemplateDefault
     title: "Image",
     description:
       "The image reference of a container image to use for created jobs. If not set, the latest Prefect image will be used.",
-    default: image ?? officialImage(version),
+    default: image ?? `docker.io/${prefectImage(version)}`,
     type: "string"
   },
   service_account_name: {

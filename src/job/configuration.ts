@@ -1,0 +1,321 @@
+/**
+ * From a pool's template, the job variables and what they refer to, to one run's job configuration and its manifest.
+ *
+ * Invariant: pure and total, whatever JSON the template and the variables hold. The result is a configuration, every
+ * problem at once with who set what, or the names of what must be read from the server first.
+ */
+import {
+  envTexts,
+  flowRunCommand,
+  forwardedSettings,
+  mergeEnvironments,
+  runEnvironment
+} from "./environment.ts"
+import type { Environment } from "./environment.ts"
+import { Fields } from "./fields.ts"
+import { isRecord, isTooDeep, type JsonRecord, recordOf, valueAt } from "./json.ts"
+import { fillManifest, skeleton, skeletonProblems, withMetadata } from "./job-manifest.ts"
+import { type Labels, labelTexts, workerLabels } from "./labels.ts"
+import { explaining, type Trace } from "./origins.ts"
+import { fillIn, missing, variablesIn } from "./placeholders.ts"
+import { nameOfLink } from "./places.ts"
+import type { Problem } from "./problem.ts"
+import { pythonStr } from "./python-text.ts"
+import { type BlockKey, type Known, resolveReferences } from "./references.ts"
+import { type Semantics, semanticsOf } from "./semantics.ts"
+import { prefectImage } from "./template.ts"
+import { mergeVariables, notAnObject, type Variables } from "./variables.ts"
+import { placeProblems } from "./where.ts"
+
+/** What Control Plane injects into the agent, or its user sets: defaults of what jobs leave open. */
+export interface InjectedPlace {
+  readonly org: string | undefined
+  readonly gvc: string | undefined
+  readonly location: string | undefined
+  /** The agent has a credential of its own. */
+  readonly hasToken: boolean
+}
+
+export interface ConfigurationSource {
+  /** The pool's base job template. */
+  readonly template: JsonRecord
+  /** Of the server, such as "3.8.8": it decides semantics. */
+  readonly version: string
+  readonly run: { readonly id: string; readonly name: string; readonly jobVariables: JsonRecord }
+  readonly flow: { readonly id: string; readonly name: string }
+  readonly deployment:
+    | {
+        readonly id: string
+        readonly name: string
+        /** ISO time. */
+        readonly updated: string | undefined
+        readonly jobVariables: JsonRecord
+      }
+    | undefined
+  readonly pool: { readonly id: string; readonly name: string } | undefined
+  readonly workerName: string | undefined
+  /** The agent's `PREFECT_*` settings; jobs get those that are not the agent's own. */
+  readonly settings: Environment
+  /** The agent's environment, for `{{ $NAME }}`. */
+  readonly environment: Environment
+  readonly injected: InjectedPlace
+  /** The run and its flow as the server gives them, for `{{ ctx.… }}` in names. */
+  readonly context: { readonly flow: JsonRecord; readonly flow_run: JsonRecord }
+}
+
+/** As the Python worker has it; org and namespace are plain names. */
+export interface Configuration {
+  readonly name: string
+  readonly command: string
+  readonly env: Environment
+  readonly labels: Labels
+  readonly org: string
+  readonly namespace: string
+  /** Null: the first location of the GVC. */
+  readonly location: string | null
+  /** Data of the configuration block; holds a token. */
+  readonly config: JsonRecord | null
+  /** Seconds. */
+  readonly job_watch_timeout_seconds: number | null
+  /** Seconds. */
+  readonly pod_watch_timeout_seconds: number
+  readonly stream_output: boolean
+  readonly job_manifest: JsonRecord
+}
+
+export type Configured =
+  | {
+      readonly _tag: "Configured"
+      readonly configuration: Configuration
+      readonly warnings: ReadonlyArray<string>
+      /** Adds to problems of the manifest which variable is behind them, and who set it. */
+      readonly explain: (problem: Problem) => Problem
+    }
+  | { readonly _tag: "Refused"; readonly problems: ReadonlyArray<Problem> }
+  | {
+      readonly _tag: "Needs"
+      readonly blocks: ReadonlyArray<BlockKey>
+      readonly variables: ReadonlyArray<string>
+    }
+
+const refused = (...problems: ReadonlyArray<Problem>): Configured => ({ _tag: "Refused", problems })
+
+/**
+ * One step: asks for what is not known yet, else gives the configuration or every problem. Called again with more known,
+ * it gets there in at most three steps.
+ */
+export const configure = (source: ConfigurationSource, known: Known): Configured => {
+  const nested = nestedTooDeep(source, known)
+  if (nested !== undefined) return refused(nested)
+  const template = source.template["job_configuration"]
+  if (!isRecord(template)) {
+    return refused({
+      path: "job_configuration",
+      rule: "the pool's base job template has no object of this name",
+      remedy: "Write a whole template to the pool: agent pool create, or the pool's page."
+    })
+  }
+  const semantics = semanticsOf(source.version)
+  const variables = mergeVariables(
+    {
+      schema: source.template["variables"],
+      deployment: source.deployment?.jobVariables ?? {},
+      run: source.run.jobVariables
+    },
+    semantics
+  )
+  const trace: Trace = { template, variables, deploymentName: source.deployment?.name }
+  const problems: Array<Problem> = [...variables.problems]
+  const filled = fillTemplate(template, variables, semantics, source.environment, problems)
+  const resolved = resolveReferences(filled.value, known, semantics)
+  if (resolved.needs.blocks.length > 0 || resolved.needs.variables.length > 0) {
+    return { _tag: "Needs", ...resolved.needs }
+  }
+  problems.push(...resolved.problems)
+  // A reference that leads nowhere leaves holes that would be told as further problems.
+  const read = readConfiguration(source, recordOf(resolved.value), filled.hasManifest, semantics)
+  problems.push(...(resolved.problems.length > 0 ? [] : read.problems))
+  const explain = explaining(trace)
+  return problems.length > 0
+    ? refused(...problems.map(explain))
+    : {
+        _tag: "Configured",
+        configuration: read.configuration,
+        warnings: warningsOf(source, template, variables, filled.hasManifest, read.configuration, semantics),
+        explain: (problem) => {
+          const path = `job_manifest.${problem.path}`
+          return { ...explain({ ...problem, path }), path: problem.path }
+        }
+      }
+}
+
+const nestedTooDeep = (source: ConfigurationSource, known: Known): Problem | undefined => {
+  const parts: ReadonlyArray<readonly [string, unknown]> = [
+    ["the pool's base job template", source.template],
+    ["the deployment's job variables", source.deployment?.jobVariables],
+    ["the flow run's job variables", source.run.jobVariables],
+    ["a block", [...known.blocks.values()]],
+    ["a variable", [...known.variables.values()]]
+  ]
+  const found = parts.find(([, value]) => isTooDeep(value))
+  return found === undefined
+    ? undefined
+    : { path: found[0], rule: "it is nested too deep", remedy: "No job needs more than 200 levels." }
+}
+
+/** Python's truth: empty objects, lists and texts, 0, false and null are as good as nothing. */
+const isFilled = (value: unknown): boolean =>
+  typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value)
+
+/** The first pass: `env` is merged into the template, then placeholders give way to values. */
+const fillTemplate = (
+  template: JsonRecord,
+  { values, defaults }: Variables,
+  semantics: Semantics,
+  environment: Environment,
+  problems: Array<Problem>
+): { readonly value: JsonRecord; readonly hasManifest: boolean } => {
+  const literal = valueAt(template, "env")
+  const byDefault = valueAt(defaults, "env")
+  const below = !isFilled(byDefault)
+    ? literal
+    : semantics.mergesDefaultEnv && isRecord(literal) && isRecord(byDefault)
+      ? { ...literal, ...byDefault }
+      : byDefault
+  const given = valueAt(values, "env")
+  if (isFilled(given) && !isRecord(given)) problems.push(notAnObject("env"))
+  const env = isRecord(below) ? { ...below, ...recordOf(given) } : below
+  const withEnv = env === undefined ? template : { ...template, env }
+  const filled = recordOf(fillIn(withEnv, { variables: values, environment }))
+  const hasManifest = Object.hasOwn(filled, "job_manifest")
+  return {
+    value: hasManifest ? filled : { ...filled, job_manifest: defaultManifest(values) },
+    hasManifest
+  }
+}
+
+/**
+ * For templates without a manifest, such as the one of the Python worker's own class: there the variables `image` and
+ * `service_account_name` have no placeholder, but users who set them mean them.
+ */
+const defaultManifest = (values: JsonRecord): JsonRecord => {
+  const image = valueAt(values, "image") ?? undefined
+  const account = valueAt(values, "service_account_name") ?? undefined
+  const manifest = skeleton(image === undefined ? {} : { image })
+  if (account === undefined) return manifest
+  const template = recordOf(recordOf(manifest["spec"])["template"])
+  const pod = { ...recordOf(template["spec"]), serviceAccountName: account }
+  return { ...manifest, spec: { template: { ...template, spec: pod } } }
+}
+
+const readConfiguration = (
+  source: ConfigurationSource,
+  populated: JsonRecord,
+  hasManifest: boolean,
+  semantics: Semantics
+): { readonly configuration: Configuration; readonly problems: ReadonlyArray<Problem> } => {
+  const fields = new Fields(populated)
+  const { problems } = fields
+  const { injected } = source
+  const settings = forwardedSettings(source.settings)
+  const configuredName = fields.text("name")
+  const name = (configuredName && nameInContext(configuredName, source, semantics)) || source.run.name
+  const command = fields.text("command") || flowRunCommand(source.settings, semantics).join(" ")
+  const about = {
+    runId: source.run.id,
+    workerName: source.workerName,
+    flow: source.flow,
+    deployment: source.deployment
+  }
+  const env = mergeEnvironments(
+    settings,
+    runEnvironment(about, semantics),
+    envTexts(fields.record("env"), "env", semantics.coercesEnv, problems)
+  )
+  const labels = {
+    ...workerLabels(source, semantics),
+    ...labelTexts(fields.record("labels"), "labels", problems)
+  }
+  const config = valueAt(populated, "config") == null ? null : fields.record("config")
+  const org = nameOfLink(fields.text("org")) ?? injected.org
+  const gvc = nameOfLink(fields.text("namespace")) ?? injected.gvc
+  problems.push(...placeProblems({ org, gvc, config, hasToken: injected.hasToken }))
+  const configuration = {
+    name,
+    command,
+    env,
+    labels,
+    org: org ?? "",
+    namespace: gvc ?? "",
+    location: nameOfLink(fields.text("location")) ?? injected.location ?? null,
+    config,
+    job_watch_timeout_seconds: fields.integer("job_watch_timeout_seconds") ?? null,
+    pod_watch_timeout_seconds: fields.required(
+      "pod_watch_timeout_seconds",
+      (each) => fields.integer(each),
+      60
+    ),
+    stream_output: fields.required("stream_output", (each) => fields.truth(each), true)
+  }
+  const given = withMetadata(fields.record("job_manifest"), hasManifest ? gvc : undefined)
+  if (valueAt(populated, "job_manifest") === null) {
+    fields.problem("job_manifest", "none is not an allowed value", "Give a Kubernetes Job manifest.")
+  } else if (isRecord(populated["job_manifest"])) {
+    problems.push(...skeletonProblems(given, "job_manifest"))
+  }
+  const manifest = fillManifest(
+    given,
+    { labels, environment: env, name, command, image: prefectImage(source.version), semantics },
+    "job_manifest",
+    problems
+  )
+  return { configuration: { ...configuration, job_manifest: manifest }, problems }
+}
+
+const nameInContext = (name: string, { context, environment }: ConfigurationSource, semantics: Semantics) => {
+  if (!semantics.contextInName) return name
+  const rendered = fillIn(name, { variables: { ctx: context }, environment })
+  return rendered === missing ? name : pythonStr(rendered)
+}
+
+const warningsOf = (
+  source: ConfigurationSource,
+  template: JsonRecord,
+  variables: Variables,
+  hasManifest: boolean,
+  { job_manifest }: Configuration,
+  { line }: Semantics
+): ReadonlyArray<string> => {
+  const used = variablesIn(template)
+  const isUsed = (name: string) =>
+    used.has(name) ||
+    name === "env" ||
+    (!hasManifest && (name === "image" || name === "service_account_name"))
+  const idle = Object.keys(variables.values).filter((name) => {
+    const origin = variables.originOf(name)
+    return (origin === "deployment" || origin === "run") && !isUsed(name) && !variables.dotted.includes(name)
+  })
+  return [
+    ...idle.map(
+      (name) =>
+        `Variable "${name}", set by the ${variables.originOf(name)}, has no effect: the pool's template has no placeholder {{ ${name} }}.`
+    ),
+    ...variables.dotted.map(
+      (name) =>
+        `Variable "${name}", set by the ${variables.originOf(name)}, has no effect: Prefect reads dotted names as nested ones from 3.6.5 on, and this server is ${source.version}.`
+    ),
+    ...otherLine(job_manifest, line, source.version)
+  ]
+}
+
+/** An engine of another major line cannot talk to this server. */
+const otherLine = (manifest: JsonRecord, line: "2" | "3", version: string): ReadonlyArray<string> => {
+  const pod = recordOf(recordOf(recordOf(manifest["spec"])["template"])["spec"])
+  const image = recordOf((pod["containers"] as ReadonlyArray<unknown> | undefined)?.[0])["image"]
+  const found = typeof image === "string" ? /(?:^|\/)prefecthq\/prefect:(\d)[.-]/u.exec(image) : null
+  return found === null || found[1] === line
+    ? []
+    : [
+        `Image ${String(image)} has Prefect ${found[1]}, but the server is ${version}: the run may not be able to report.`
+      ]
+}
