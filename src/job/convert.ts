@@ -25,12 +25,13 @@ import {
   refuseExtraContainers,
   serviceAccount
 } from "./manifest/pod.ts"
-import { isMapping, mappingIn, member, type Node, pathOf, shown, textIn } from "./manifest/read.ts"
-import { type Problem, Report } from "./manifest/report.ts"
+import { isMapping, kindOf, mappingIn, member, type Node, pathOf, shown, textIn } from "./manifest/read.ts"
+import { Report } from "./manifest/report.ts"
+import type { Problem } from "./problem.ts"
 import { specHash } from "./spec-hash.ts"
 import { identityName, policyName, workloadName } from "./workload-name.ts"
 
-export { describeProblem, type Problem } from "./manifest/report.ts"
+export type { Problem } from "./problem.ts"
 export type { ContainerOverride } from "./manifest/containers.ts"
 
 export interface ConvertContext {
@@ -97,7 +98,7 @@ export const convert = (
 ): Result.Result<ConvertedJob, ReadonlyArray<Problem>> => {
   const report = new Report()
   if (!isMapping(manifest)) {
-    report.refuse("manifest", `must be a mapping, not ${shown(manifest)}.`, "Give a Kubernetes Job.")
+    report.refuse("manifest", `must be a mapping, not ${kindOf(manifest)}.`, "Give a Kubernetes Job.")
     return Result.fail(report.problems)
   }
   const job = convertJob({ value: manifest, path: "", report }, context)

@@ -1,7 +1,8 @@
 /**
- * The infrastructure PID `org:gvc:workload:command_id` and the flow run's tags that say the same.
+ * The infrastructure PID `org:gvc:workload:command_id`, the flow run's tags that say the same, and whose job it is.
  *
- * Invariant: what parses names a job: four parts, none empty, none that could change a request's path.
+ * Invariant: what parses names a job: at least four parts, none empty, none that could change a request's path. Nothing
+ * is trimmed, and colons beyond the third belong to the command id, as in the Python reference.
  */
 
 export interface InfrastructurePid {
@@ -14,17 +15,16 @@ export interface InfrastructurePid {
 export const infrastructurePid = ({ org, gvc, workload, commandId }: InfrastructurePid): string =>
   `${org}:${gvc}:${workload}:${commandId}`
 
-/** Names of the platform hold nothing else; command ids are UUIDs, but a longer alphabet does no harm. */
-const part = /^[A-Za-z0-9][-._A-Za-z0-9]*$/u
+/** Separators of paths and queries, escapes, and control characters; "." and ".." are steps in a path. */
+const harmful = /[/?#%\\\p{Cc}]|^\.{1,2}$/u
 
-/** Undefined for a PID of another worker, or a malformed one. */
-export const parseInfrastructurePid = (text: string): InfrastructurePid | undefined => {
-  const [org, gvc, workload, ...rest] = text.split(":")
+const isPart = (text: string): boolean => text.trim() !== "" && !harmful.test(text)
+
+/** Undefined for a PID of another worker, a malformed one, or none. */
+export const parseInfrastructurePid = (text: string | null | undefined): InfrastructurePid | undefined => {
+  const [org = "", gvc = "", workload = "", ...rest] = (text ?? "").split(":")
   const commandId = rest.join(":")
-  if (org === undefined || gvc === undefined || workload === undefined) return undefined
-  return [org, gvc, workload, commandId].every((each) => part.test(each))
-    ? { org, gvc, workload, commandId }
-    : undefined
+  return [org, gvc, workload, commandId].every(isPart) ? { org, gvc, workload, commandId } : undefined
 }
 
 /** Added to the tags that the flow run has. */
@@ -34,3 +34,19 @@ export const flowRunTags = ({ org, gvc, workload, commandId }: InfrastructurePid
   `cpln:workload:${workload}`,
   `cpln:command:${commandId}`
 ]
+
+/**
+ * Why the job must not be touched on behalf of a configuration that names this org and GVC; undefined when it may. The
+ * texts are the reference's.
+ */
+export const outOfScope = (
+  pid: InfrastructurePid,
+  place: { readonly org: string; readonly gvc: string }
+): string | undefined => {
+  if (pid.org !== place.org) {
+    return `Unable to kill job '${pid.workload}': The job is running on another Control Plane organization than the one specified by the infrastructure PID.`
+  }
+  return pid.gvc === place.gvc
+    ? undefined
+    : `Unable to kill job '${pid.workload}': The job is running in namespace '${pid.gvc}' but this worker expected jobs to be running in namespace '${place.gvc}' based on the work pool and deployment configuration.`
+}

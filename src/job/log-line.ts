@@ -5,15 +5,18 @@
  * with their comma, and without any field ` | …` goes too.
  */
 
-export type Area =
-  | "Job"
-  | "Workload"
-  | "Sync CPLN→Prefect"
-  | "Sync Prefect→CPLN"
-  | "Kill"
-  | "Cleanup"
-  | "Logs"
-  | "Init"
+export const areas = [
+  "Job",
+  "Workload",
+  "Sync CPLN→Prefect",
+  "Sync Prefect→CPLN",
+  "Kill",
+  "Cleanup",
+  "Logs",
+  "Init"
+] as const
+
+export type Area = (typeof areas)[number]
 
 export interface LogFields {
   readonly flow?: string | undefined

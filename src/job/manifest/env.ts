@@ -15,6 +15,7 @@ import {
 import {
   isMapping,
   isUnset,
+  kindOf,
   listIn,
   mappingIn,
   mappingsIn,
@@ -120,11 +121,11 @@ const literal = (entry: Node, given: unknown): string | undefined => {
   if (given === undefined) return undefined
   if (given === null) return ""
   if (typeof given === "number" || typeof given === "boolean") {
-    entry.report.warn(path, `${String(given)} is sent as the text "${String(given)}".`)
+    entry.report.warn(path, `${kindOf(given)} is sent as a text.`)
     return String(given)
   }
   if (typeof given !== "string") {
-    entry.report.refuse(path, `must be a text, not ${shown(given)}.`, "Put it in quotes.")
+    entry.report.refuse(path, `must be a text, not ${kindOf(given)}.`, "Put it in quotes.")
     return undefined
   }
   if (given.length > longestVariableValue) {

@@ -4,7 +4,7 @@
  * Invariant: with the agent's own tags there are never more than the platform takes, and Prefect's labels go first.
  */
 import { longestTagValue, mostTags, ownTags } from "../limits.ts"
-import { below, mappingIn, member, type Node, pathOf, shown } from "./read.ts"
+import { below, kindOf, mappingIn, member, type Node, pathOf } from "./read.ts"
 
 /** Texts by key. A manifest without labels is refused, as by the reference: its users always have them. */
 export const convertLabels = (metadata: Node): Readonly<Record<string, string>> => {
@@ -19,7 +19,7 @@ export const convertLabels = (metadata: Node): Readonly<Record<string, string>> 
   const entries = Object.entries(labels.value).flatMap(([key, value]) => {
     const text = labelText(value)
     if (text === undefined) {
-      report.refuse(below(path, key), `must be a text, not ${shown(value)}.`, "Put it in quotes.")
+      report.refuse(below(path, key), `must be a text, not ${kindOf(value)}.`, "Put it in quotes.")
       return []
     }
     if (text.length <= longestTagValue) return [[key, text] as const]

@@ -3,7 +3,7 @@
  *
  * Invariant: what comes out holds `exec` hooks only, the one kind that the platform has.
  */
-import { isUnset, listIn, mappingIn, type Node, pathOf, shown } from "./read.ts"
+import { isUnset, listIn, mappingIn, type Node, pathOf } from "./read.ts"
 
 const hooks = ["postStart", "preStop"]
 
@@ -26,7 +26,7 @@ export const convertLifecycle = (container: Node): Readonly<Record<string, unkno
 const commandOf = (hook: Node): ReadonlyArray<unknown> | undefined => {
   const kinds = Object.keys(hook.value).filter((key) => !isUnset(hook.value[key]))
   if (kinds.length !== 1 || kinds[0] !== "exec") {
-    hook.report.refuse(hook.path, `is not a command (${shown(kinds)}).`, "Use exec with a command.")
+    hook.report.refuse(hook.path, "is no command.", "Use exec with a command.")
     return undefined
   }
   const exec = mappingIn(hook, "exec")

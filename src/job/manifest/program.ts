@@ -6,7 +6,7 @@
  * arguments. Joining them, as the reference does, tears `["sh", "-c", "echo a b"]` apart.
  */
 import { longestCommand } from "../limits.ts"
-import { listIn, type Node, pathOf, shown } from "./read.ts"
+import { kindOf, listIn, type Node, pathOf } from "./read.ts"
 
 export interface Program {
   readonly command?: string
@@ -43,7 +43,7 @@ const wordsIn = (container: Node, key: "command" | "args"): ReadonlyArray<string
     if (typeof word === "string") return [word]
     container.report.refuse(
       `${pathOf(container, key)}[${index}]`,
-      `must be a text, not ${shown(word)}.`,
+      `must be a text, not ${kindOf(word)}.`,
       "Put it in quotes."
     )
     return []

@@ -21,10 +21,17 @@ export const below = (path: string, key: string): string => {
   return path === "" ? key : `${path}.${key}`
 }
 
-/** A value, as short as a message wants it. */
+/** What a value is, without saying it: it may come from a block, and be a secret. */
+export const kindOf = (value: unknown): string => {
+  if (value === undefined || value === null) return "null"
+  if (Array.isArray(value)) return "a list"
+  return typeof value === "object" ? "a mapping" : typeof value === "string" ? "a text" : `a ${typeof value}`
+}
+
+/** A name, a path or a number, as short as a message wants it. Never for values of variables, arguments or labels. */
 export const shown = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? "nothing"
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text
+  if (typeof value === "number" || typeof value === "boolean") return String(value)
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : kindOf(value)
 }
 
 /** A node of the manifest with its path, and the report that its problems go to. */
@@ -43,7 +50,7 @@ export const mappingIn = (node: Node, key: string): Node | undefined => {
   if (isMissing(value)) return undefined
   const path = pathOf(node, key)
   if (isMapping(value)) return { value, path, report: node.report }
-  node.report.refuse(path, `must be a mapping, not ${shown(value)}.`, "Write it as key: value pairs.")
+  node.report.refuse(path, `must be a mapping, not ${kindOf(value)}.`, "Write it as key: value pairs.")
   return undefined
 }
 
@@ -53,7 +60,7 @@ export const mappingsIn = (node: Node, key: string): ReadonlyArray<Node> | undef
   return list?.flatMap((value, index) => {
     const path = `${pathOf(node, key)}[${index}]`
     if (isMapping(value)) return [{ value, path, report: node.report }]
-    node.report.refuse(path, `must be a mapping, not ${shown(value)}.`, "Write it as key: value pairs.")
+    node.report.refuse(path, `must be a mapping, not ${kindOf(value)}.`, "Write it as key: value pairs.")
     return []
   })
 }
@@ -62,7 +69,11 @@ export const listIn = (node: Node, key: string): ReadonlyArray<unknown> | undefi
   const value = member(node.value, key)
   if (isMissing(value)) return undefined
   if (Array.isArray(value)) return value
-  node.report.refuse(pathOf(node, key), `must be a list, not ${shown(value)}.`, "Write one element per item.")
+  node.report.refuse(
+    pathOf(node, key),
+    `must be a list, not ${kindOf(value)}.`,
+    "Write one element per item."
+  )
   return undefined
 }
 
@@ -71,7 +82,7 @@ export const textIn = (node: Node, key: string): string | undefined => {
   const value = member(node.value, key)
   if (isMissing(value)) return undefined
   if (typeof value === "string") return value
-  node.report.refuse(pathOf(node, key), `must be a text, not ${shown(value)}.`, "Put it in quotes.")
+  node.report.refuse(pathOf(node, key), `must be a text, not ${kindOf(value)}.`, "Put it in quotes.")
   return undefined
 }
 
@@ -83,7 +94,7 @@ export const requiredTextIn = (node: Node, key: string, remedy: string): string 
     pathOf(node, key),
     isMissing(value) || value === ""
       ? "is missing."
-      : `must be a text that is not empty, not ${shown(value)}.`,
+      : `must be a text that is not empty, not ${kindOf(value)}.`,
     remedy
   )
   return undefined

@@ -4,15 +4,7 @@
  * Invariant: every field of a manifest is translated, warned about or refused; nothing is dropped without a word.
  */
 
-/** Why a manifest is refused. `path` as in `spec.template.spec.containers[0].resources.limits.memory`. */
-export interface Problem {
-  readonly path: string
-  readonly rule: string
-  readonly remedy: string
-}
-
-/** One line of text for a person. */
-export const describeProblem = ({ path, rule, remedy }: Problem): string => `${path}: ${rule} ${remedy}`
+import type { Problem } from "../problem.ts"
 
 export class Report {
   readonly problems: Array<Problem> = []

@@ -1,4 +1,64 @@
-/** Adapter for `log-lines.json`. Not written yet: every case fails, loudly. */
-import { type Adapter, eachCase } from "./vector.ts"
+/**
+ * Adapter for `log-lines.json`. Lines are judged in the documented form `[CPLN] <Area> | …`, which the reference writes
+ * with an `Infrastructure > ` in between.
+ *
+ * Invariant: families that bind are judged, the others ("run" and "agent-init" are for information) only have to be
+ * readable.
+ */
+import { type Area, areas, logLine } from "../../../src/job/log-line.ts"
+import { judge } from "./compare.ts"
+import { eachCase, isObject, type JsonObject, objectOf, textOf } from "./vector.ts"
 
-export const run: Adapter = eachCase(() => ["there is no adapter for log-lines yet"])
+export const run = eachCase((each) => {
+  switch (each.family) {
+    case "adapter":
+      return judge(each, { output: { line: adapterLine(each.input) } }, { binding: documented })
+    case "agent-sync":
+      return judge(each, { output: { line: formLine(each.input) } }, { binding: documented })
+    case "documented-filter": {
+      const filter = textOf(each.input["contains"]) ?? ""
+      const matchesLines = areas.some((area) => logLine(area, {}, "message").includes(filter))
+      return judge(each, { output: { matchesLines } })
+    }
+    case "agent-init":
+    case "run":
+    case "job-output":
+      return isObject(each.output) ? [] : ["/output: expected a mapping"]
+    default:
+      return [`no adapter for the family "${each.family}"`]
+  }
+})
+
+const documented = ({ line }: JsonObject) =>
+  (textOf(line) ?? "").replace(/^\[CPLN\] Infrastructure > /u, "[CPLN] ")
+
+const areaOf = (text: string): Area => {
+  const area = areas.find((each) => each === text)
+  if (area === undefined) throw new Error(`no such area: ${text}`)
+  return area
+}
+
+const adapterLine = (input: JsonObject): string => {
+  const labels = objectOf(input["labels"])
+  return logLine(
+    areaOf(textOf(input["area"]) ?? ""),
+    {
+      flow: textOf(labels["prefect.io/flow-name"]),
+      runId: textOf(labels["prefect.io/flow-run-id"]),
+      gvc: textOf(input["gvc"]),
+      workload: textOf(input["workload"]),
+      command: textOf(input["commandId"])
+    },
+    textOf(input["message"]) ?? ""
+  )
+}
+
+/** `[CPLN] AREA > text with {fields}`. */
+const formLine = (input: JsonObject): string => {
+  const [, area = "", text = ""] = /^\[CPLN\] (.*?) > (.*)$/su.exec(textOf(input["form"]) ?? "") ?? []
+  const fields = objectOf(input["fields"])
+  const message = text.replaceAll(/\{(\w+)\}/gu, (whole, name: string) =>
+    Object.hasOwn(fields, name) ? String(fields[name]) : whole
+  )
+  return logLine(areaOf(area), {}, message)
+}
