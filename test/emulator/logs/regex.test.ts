@@ -82,7 +82,21 @@ describe("a regular expression of a query", () => {
     expect(performance.now() - began).toBeLessThan(10_000)
   })
 
-  const Piece = Schema.Literals(["a", "b", "ab", ".", "[ab]", "[^a]", "(a|b)", "(?:ab|)", "\\b", "^", "$", "|", "\\w"])
+  const Piece = Schema.Literals([
+    "a",
+    "b",
+    "ab",
+    ".",
+    "[ab]",
+    "[^a]",
+    "(a|b)",
+    "(?:ab|)",
+    "\\b",
+    "^",
+    "$",
+    "|",
+    "\\w"
+  ])
   const Times = Schema.Literals(["", "", "*", "+", "?", "{2}", "{1,2}", "*?"])
   const Letters = Schema.Array(Schema.Literals(["a", "b", " ", "c"]))
   const asserts = new Set(["\\b", "^", "$", "|"])
