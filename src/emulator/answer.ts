@@ -35,8 +35,8 @@ export const ok = (json: Json): Answer => ({ status: 200, json })
 /** The text is what the service says; the new object is only found by the header. */
 export const created = (location: string): Answer => ({ status: 201, text: "Created", headers: { location } })
 
-/** Deleting goes on after the answer. */
-export const accepted: Answer = { status: 202, text: "Accepted" }
+/** Deleting goes on after the answer, which is empty. */
+export const accepted: Answer = { status: 202 }
 
 export const failure = ({ status, message, code, headers }: ApiError, id: string): Answer => ({
   status,

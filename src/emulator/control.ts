@@ -4,7 +4,7 @@
  * Invariant: nothing that a client of the service does depends on them.
  */
 import { Effect } from "effect"
-import { accepted, type Ask, ok } from "./answer.ts"
+import { type Ask, ok } from "./answer.ts"
 import { badRequest, conflict, forbidden, notFound } from "./errors.ts"
 import { commandPath } from "./jobs/command-view.ts"
 import { VirtualJobs } from "./jobs/virtual.ts"
@@ -55,13 +55,13 @@ export const controlRoutes = Effect.gen(function* () {
     if (mode !== "virtual") return yield* conflict("jobs are processes here; they end by themselves")
     const replica = store.live(id)?.run.replica
     const isEnded = replica !== undefined && (yield* virtual.end(replica, code, textOf(container)))
-    return isEnded ? undefined : yield* notFound(`no such job lives: ${id.slice(0, 80)}`)
+    return isEnded ? code : yield* notFound(`no such job lives: ${id.slice(0, 80)}`)
   })
 
   const end = Effect.fnUntraced(function* (ask: Ask) {
     yield* owners(ask)
-    yield* endOne(ask.params["id"]!, ask.body)
-    return accepted
+    const id = ask.params["id"]!
+    return ok({ id, exitCode: yield* endOne(id, ask.body) })
   })
 
   return [route("/emulator/jobs", { GET: list }), route("/emulator/jobs/:id/end", { POST: end })]

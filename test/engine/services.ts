@@ -40,7 +40,7 @@ export const emulatorJobs = (url: string, token: string) => {
     ),
     /** Nothing happens to a job that is over already. */
     end: (id: string, exitCode: number) =>
-      json<string>("POST", `${url}/emulator/jobs/${id}/end`, { exitCode }, headers).pipe(
+      json<unknown>("POST", `${url}/emulator/jobs/${id}/end`, { exitCode }, headers).pipe(
         Effect.retry({ schedule: again, while: mayPass }),
         Effect.catchIf(
           ({ status }) => status === 404,
