@@ -6,7 +6,16 @@
  * it was interrupted, the whole group is killed before anyone hears of it.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs"
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync
+} from "node:fs"
 import { rm } from "node:fs/promises"
 import { constants as systemConstants, tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -201,6 +210,13 @@ export const removeFolder = (path: string): Effect.Effect<void> =>
   Effect.tryPromise(() => rm(path, { recursive: true, force: true, maxRetries: 3 })).pipe(
     Effect.catch((error) => Effect.logDebug(`emulator: ${path} could not be removed`, error.cause))
   )
+
+/** As `removeFolder`, where nothing can be waited for any more. */
+export const removeFolderNow = (path: string): void => {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch {}
+}
 
 /** What every process inherits unless its pod says otherwise. */
 export const inherited = (): Readonly<Record<string, string>> =>

@@ -19,6 +19,7 @@ import {
   makeFolder,
   makeFolderNamed,
   removeFolder,
+  removeFolderNow,
   runGroup
 } from "./host.ts"
 import { makeLineCutter } from "./output.ts"
@@ -70,9 +71,9 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         atExit(() => {
-          if (pods.size === 0) return
           for (const replica of pods.keys()) signalAll(replica, "SIGKILL")
-          killByHostname(new Set(pods.keys()))
+          if (pods.size > 0) killByHostname(new Set(pods.keys()))
+          removeFolderNow(root)
         })
       ),
       (takeBack) => Effect.sync(takeBack)

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+
+const place = mkdtempSync(join(tmpdir(), "program-ends-"))
+afterAll(() => rmSync(place, { recursive: true, force: true }))
+
+const program = join(import.meta.dirname, "job-of-a-program.ts")
+const runtime = (name: string) => join(import.meta.dirname, "../../../node_modules/.bin", name)
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const until = (condition: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    condition() ? Effect.void : Effect.sleep("20 millis").pipe(Effect.andThen(until(condition)))
+  )
+
+const ended = (child: ChildProcess) =>
+  Effect.callback<number | null>((resume) => {
+    child.once("exit", (code) => resume(Effect.succeed(code)))
+  })
+
+describe.each(["bun", "node"])("a job, when the emulator ends under %s", (name) => {
+  it.live.each([
+    ["SIGTERM", 0],
+    ["SIGINT", 0],
+    ["crash", 1]
+  ] as const)("by %s, ends with it, and its folders are gone", ([how, code]) =>
+    Effect.gen(function* () {
+      const folder = mkdtempSync(join(place, "tmp-"))
+      const file = join(folder, "pids")
+      const child = spawn(runtime(name), [program, file, how], {
+        env: { ...process.env, TMPDIR: folder },
+        stdio: "ignore"
+      })
+      const end = yield* Effect.forkChild(ended(child))
+      yield* until(() => existsSync(file) && readFileSync(file, "utf8").endsWith("ready\n"))
+      const pid = Number.parseInt(readFileSync(file, "utf8"), 10)
+      expect(isAlive(pid)).toBe(true)
+      if (how !== "crash") child.kill(how)
+      expect(yield* Fiber.join(end)).toBe(code)
+      yield* until(() => !isAlive(pid))
+      expect(readdirSync(folder)).toEqual(["pids"])
+    }).pipe(Effect.timeout("15 seconds"))
+  )
+})
