@@ -9,7 +9,8 @@ import {
   flowRunCommand,
   forwardedSettings,
   mergeEnvironments,
-  runEnvironment
+  runEnvironment,
+  shownEnvironment
 } from "./environment.ts"
 import type { Environment } from "./environment.ts"
 import { Fields } from "./fields.ts"
@@ -126,7 +127,8 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
   )
   const trace: Trace = { template, variables, deploymentName: source.deployment?.name }
   const problems: Array<Problem> = [...variables.problems]
-  const filled = fillTemplate(template, variables, semantics, source.environment, problems)
+  const shown = shownEnvironment(source.environment)
+  const filled = fillTemplate(template, variables, semantics, shown, problems)
   const resolved = resolveReferences(filled.value, known, semantics)
   if (resolved.needs.blocks.length > 0 || resolved.needs.variables.length > 0) {
     return { _tag: "Needs", ...resolved.needs }
@@ -274,7 +276,7 @@ const readConfiguration = (
 
 const nameInContext = (name: string, { context, environment }: ConfigurationSource, semantics: Semantics) => {
   if (!semantics.contextInName) return name
-  const rendered = fillIn(name, { variables: { ctx: context }, environment })
+  const rendered = fillIn(name, { variables: { ctx: context }, environment: shownEnvironment(environment) })
   return rendered === missing ? name : pythonStr(rendered)
 }
 

@@ -25,6 +25,14 @@ export const forwardedSettings = (settings: Environment): Environment =>
       .map(([name, value]) => [name, pythonTruth(value)])
   )
 
+/** What `{{ $NAME }}` may show. The agent's own secrets stay with it, whoever writes the template. */
+export const shownEnvironment = (environment: Environment): Environment =>
+  Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name]) => name !== "CPLN_TOKEN" && !name.startsWith("PREFECT_AGENT_")
+    )
+  )
+
 const pythonTruth = (value: string): string =>
   /^(?:true|false)$/iu.test(value) ? value.charAt(0).toUpperCase() + value.slice(1).toLowerCase() : value
 

@@ -1,0 +1,101 @@
+/**
+ * What runs are prepared from, read from both services and kept for a short while: many runs of one deployment are due
+ * at once.
+ *
+ * Invariant: every cache is bounded and short-lived, so that an edit of a deployment, a block or a token takes effect
+ * within half a minute; a failure is never kept.
+ */
+import { Cache, Context, Data, Duration, Effect, type Exit, Layer, Option } from "effect"
+import { type Access, ControlPlane } from "../cpln/control-plane.ts"
+import { at } from "../cpln/place.ts"
+import type { Gvc } from "../cpln/schemas.ts"
+import { Workloads } from "../cpln/workloads.ts"
+import type { ApiError } from "../http/errors.ts"
+import type { JsonRecord } from "../job/json.ts"
+import type { BlockKey } from "../job/references.ts"
+import { Prefect } from "../prefect/prefect.ts"
+import type { Deployment, Flow, WorkPool } from "../prefect/schemas.ts"
+import { CurrentPool } from "./pool.ts"
+
+/** What does not exist is undefined, never an error. */
+export class Preparation extends Context.Service<
+  Preparation,
+  {
+    readonly pool: Effect.Effect<WorkPool>
+    deployment(id: string): Effect.Effect<Deployment | undefined, ApiError>
+    flow(id: string): Effect.Effect<Flow | undefined, ApiError>
+    /** With secrets in clear: never log what this gives. */
+    block(key: BlockKey): Effect.Effect<JsonRecord | undefined, ApiError>
+    variable(name: string): Effect.Effect<{ readonly value: unknown } | undefined, ApiError>
+    gvc(access: Access, name: string): Effect.Effect<Gvc | undefined, ApiError>
+  }
+>()("agent/runs/Preparation") {
+  static readonly layer: Layer.Layer<Preparation, never, Prefect | CurrentPool | ControlPlane> = Layer.effect(
+    Preparation,
+    Effect.suspend(() => make)
+  )
+}
+
+/** Equal keys are one entry. */
+class BlockEntry extends Data.Class<{ readonly typeSlug: string | undefined; readonly name: string }> {}
+class GvcEntry extends Data.Class<{ readonly access: Access; readonly name: string }> {}
+
+const kept = (seconds: number) => (exit: Exit.Exit<unknown, unknown>) =>
+  exit._tag === "Success" ? Duration.seconds(seconds) : Duration.zero
+
+const orUndefined = <A, R>(read: Effect.Effect<A, ApiError, R>) =>
+  Effect.catchTag(read, "NotFound", () => Effect.succeed(undefined))
+
+const make = Effect.gen(function* () {
+  const prefect = yield* Prefect
+  const currentPool = yield* CurrentPool
+  const controlPlane = yield* ControlPlane
+  const deployments = yield* Cache.makeWith((id: string) => orUndefined(prefect.readDeployment(id)), {
+    capacity: 2_000,
+    timeToLive: kept(10)
+  })
+  // A flow is never renamed.
+  const flows = yield* Cache.makeWith((id: string) => orUndefined(prefect.readFlow(id)), {
+    capacity: 2_000,
+    timeToLive: kept(300)
+  })
+  const blocks = yield* Cache.makeWith(
+    ({ typeSlug, name }: BlockEntry) =>
+      orUndefined(
+        Effect.map(
+          typeSlug === undefined ? prefect.readBlock(name) : prefect.readBlockByName(typeSlug, name),
+          ({ data }) => data
+        )
+      ),
+    { capacity: 500, timeToLive: kept(20) }
+  )
+  const variables = yield* Cache.makeWith(
+    (name: string) =>
+      Effect.map(prefect.readVariable(name), (found) =>
+        Option.getOrUndefined(Option.map(found, (value) => ({ value })))
+      ),
+    { capacity: 500, timeToLive: kept(20) }
+  )
+  const gvcs = yield* Cache.makeWith(
+    ({ access, name }: GvcEntry) =>
+      orUndefined(Workloads.use((workloads) => workloads.readGvc(name))).pipe(
+        at(access),
+        Effect.provideService(ControlPlane, controlPlane)
+      ),
+    { capacity: 200, timeToLive: kept(30) }
+  )
+  return Preparation.of({
+    pool: currentPool.get,
+    deployment: (id) => Cache.get(deployments, id),
+    flow: (id) => Cache.get(flows, id),
+    block: (key) =>
+      Cache.get(
+        blocks,
+        "id" in key
+          ? new BlockEntry({ typeSlug: undefined, name: key.id })
+          : new BlockEntry({ typeSlug: key.typeSlug, name: key.name })
+      ),
+    variable: (name) => Cache.get(variables, name),
+    gvc: (access, name) => Cache.get(gvcs, new GvcEntry({ access, name }))
+  })
+})
