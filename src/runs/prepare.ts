@@ -5,7 +5,7 @@
  * may pass by itself (5xx, 429, a refused credential) is an `ApiError`, never a refusal.
  */
 import { Effect, Redacted, Result, Schema } from "effect"
-import type { StartCommand } from "../cpln/commands.ts"
+import type { ContainerOverride, StartCommand } from "../cpln/commands.ts"
 import { Access } from "../cpln/control-plane.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
@@ -72,7 +72,7 @@ export const prepare = Effect.fn("runs.prepare")(function* (
     },
     what: {
       location,
-      containerOverrides: job.overrides,
+      containerOverrides: job.overrides.map(withValues),
       ...(job.activeDeadlineSeconds === undefined
         ? {}
         : { activeDeadlineSeconds: job.activeDeadlineSeconds }),
@@ -85,6 +85,12 @@ export const prepare = Effect.fn("runs.prepare")(function* (
     deadline: deadline > 0 ? deadline * 1000 : undefined,
     streamOutput: configuration.stream_output
   }
+})
+
+/** A variable without a value is an empty one in Kubernetes; the platform's commands ask for the value. */
+const withValues = ({ env, ...override }: ConvertedJob["overrides"][number]): ContainerOverride => ({
+  ...override,
+  ...(env === undefined ? {} : { env: env.map(({ name, value }) => ({ name, value: value ?? "" })) })
 })
 
 /** Pool, deployment, flow and run, as the pure part takes them. */
