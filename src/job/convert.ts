@@ -5,6 +5,7 @@
  * Equal shapes give equal workloads, names and hashes, whatever their image, command, args, env or size.
  */
 import { Result } from "effect"
+import { isRecord } from "./json.ts"
 import { jobTypePattern, longestJobType } from "./limits.ts"
 import { type ContainerOverride, convertContainers } from "./manifest/containers.ts"
 import { envFromNames } from "./manifest/env.ts"
@@ -25,7 +26,7 @@ import {
   refuseExtraContainers,
   serviceAccount
 } from "./manifest/pod.ts"
-import { isMapping, kindOf, mappingIn, member, type Node, pathOf, shown, textIn } from "./manifest/read.ts"
+import { kindOf, mappingIn, member, type Node, pathOf, shown, textIn } from "./manifest/read.ts"
 import { Report } from "./manifest/report.ts"
 import type { Problem } from "./problem.ts"
 import { specHash } from "./spec-hash.ts"
@@ -97,7 +98,7 @@ export const convert = (
   context: ConvertContext
 ): Result.Result<ConvertedJob, ReadonlyArray<Problem>> => {
   const report = new Report()
-  if (!isMapping(manifest)) {
+  if (!isRecord(manifest)) {
     report.refuse("manifest", `must be a mapping, not ${kindOf(manifest)}.`, "Give a Kubernetes Job.")
     return Result.fail(report.problems)
   }

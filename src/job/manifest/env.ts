@@ -12,8 +12,8 @@ import {
   longestVariableValue,
   variableName
 } from "../limits.ts"
+import { isRecord } from "../json.ts"
 import {
-  isMapping,
   isUnset,
   kindOf,
   listIn,
@@ -276,7 +276,7 @@ export const envFromNames = (containers: ReadonlyArray<unknown>): ReadonlyArray<
   const names = sources.flatMap((source) => {
     const kind = sourceKind(source)
     const name = kind === undefined ? undefined : member(member(source, kind), "name")
-    return typeof name === "string" && name !== "" && isMapping(source) ? [name] : []
+    return typeof name === "string" && name !== "" && isRecord(source) ? [name] : []
   })
   return [...new Set(names)]
 }

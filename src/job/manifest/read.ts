@@ -4,16 +4,11 @@
  * Invariant: nothing throws; a value of the wrong type is one problem with its path and is then taken for missing. null
  * is taken for missing, as Kubernetes does.
  */
+import { isRecord, type JsonRecord, valueAt } from "../json.ts"
 import type { Report } from "./report.ts"
 
-export type Mapping = Readonly<Record<string, unknown>>
-
-export const isMapping = (value: unknown): value is Mapping =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** Own members only: a manifest may hold a key like "constructor". */
-export const member = (of: unknown, key: string): unknown =>
-  isMapping(of) && Object.hasOwn(of, key) ? of[key] : undefined
+export const member = (of: unknown, key: string): unknown => (isRecord(of) ? valueAt(of, key) : undefined)
 
 /** `a.b`, or `a["b/c"]` where the key is no plain word. */
 export const below = (path: string, key: string): string => {
@@ -36,7 +31,7 @@ export const shown = (value: unknown): string => {
 
 /** A node of the manifest with its path, and the report that its problems go to. */
 export interface Node {
-  readonly value: Mapping
+  readonly value: JsonRecord
   readonly path: string
   readonly report: Report
 }
@@ -49,7 +44,7 @@ export const mappingIn = (node: Node, key: string): Node | undefined => {
   const value = member(node.value, key)
   if (isMissing(value)) return undefined
   const path = pathOf(node, key)
-  if (isMapping(value)) return { value, path, report: node.report }
+  if (isRecord(value)) return { value, path, report: node.report }
   node.report.refuse(path, `must be a mapping, not ${kindOf(value)}.`, "Write it as key: value pairs.")
   return undefined
 }
@@ -59,7 +54,7 @@ export const mappingsIn = (node: Node, key: string): ReadonlyArray<Node> | undef
   const list = listIn(node, key)
   return list?.flatMap((value, index) => {
     const path = `${pathOf(node, key)}[${index}]`
-    if (isMapping(value)) return [{ value, path, report: node.report }]
+    if (isRecord(value)) return [{ value, path, report: node.report }]
     node.report.refuse(path, `must be a mapping, not ${kindOf(value)}.`, "Write it as key: value pairs.")
     return []
   })
@@ -106,4 +101,4 @@ export const isUnset = (value: unknown): boolean =>
   value === "" ||
   value === false ||
   (Array.isArray(value) && value.length === 0) ||
-  (isMapping(value) && Object.keys(value).length === 0)
+  (isRecord(value) && Object.keys(value).length === 0)
