@@ -18,12 +18,16 @@ import {
   shown,
   textIn
 } from "./read.ts"
-import { checkName, secretReference } from "./secrets.ts"
-
-export interface Volume {
-  readonly uri: string
-  readonly path: string
-}
+import {
+  isGiven,
+  type Made,
+  nothing,
+  projected,
+  secretVolume,
+  type Target,
+  type Volume
+} from "./secret-volumes.ts"
+import { checkName } from "./secrets.ts"
 
 export interface Mounts {
   /** Undefined when the container mounts nothing; may be empty. */
@@ -79,13 +83,6 @@ export const convertMounts = (container: Node, declared: ReadonlyMap<string, Nod
   }
 }
 
-interface Made {
-  readonly volumes: ReadonlyArray<Volume>
-  readonly secrets: ReadonlyArray<string>
-}
-
-const nothing: Made = { volumes: [], secrets: [] }
-
 const kinds = ["persistentVolumeClaim", "configMap", "secret", "projected", "emptyDir"] as const
 
 const convertMount = (mount: Node, declared: ReadonlyMap<string, Node>): Made => {
@@ -132,15 +129,6 @@ const convertMount = (mount: Node, declared: ReadonlyMap<string, Node>): Made =>
     case "emptyDir":
       return scratch(volume, name, target)
   }
-}
-
-/** `emptyDir: {}` is given; null is not. */
-const isGiven = (value: unknown): boolean => value !== undefined && value !== null
-
-interface Target {
-  readonly mount: Node
-  readonly mountPath: string
-  readonly subPath: string
 }
 
 const noteMountOptions = (mount: Node, kind: (typeof kinds)[number]): void => {
@@ -196,82 +184,6 @@ const scratch = (volume: Node, name: string, { mount, mountPath, subPath }: Targ
     `scratch space is mounted whole, at ${path}; Kubernetes would mount a part of it at ${mountPath}.`
   )
   return { volumes: [{ uri: `scratch://${name}`, path }], secrets: [] }
-}
-
-/** `nameKey`: a secret volume says `secretName`, everything else `name`. */
-const secretVolume = (source: Node | undefined, nameKey: string, target: Target): Made => {
-  if (source === undefined) return nothing
-  const { report } = source
-  const name = requiredTextIn(source, nameKey, "Name the secret.")
-  if (name === undefined || !checkName(report, pathOf(source, nameKey), name)) return nothing
-  noteSecretOptions(source)
-  const items = mappingsIn(source, "items") ?? []
-  return { volumes: secretFiles(name, items, target), secrets: [name] }
-}
-
-const noteSecretOptions = (source: Node): void => {
-  if (!isUnset(member(source.value, "defaultMode"))) {
-    source.report.ignore(pathOf(source, "defaultMode"), "the platform sets the modes of files")
-  }
-  if (member(source.value, "optional") === true) {
-    source.report.warn(
-      pathOf(source, "optional"),
-      "the platform has no optional secrets: without it the job does not start."
-    )
-  }
-}
-
-const secretFiles = (name: string, items: ReadonlyArray<Node>, target: Target): ReadonlyArray<Volume> => {
-  const { mount, mountPath, subPath } = target
-  if (items.length === 0) {
-    return [{ uri: secretReference(name, subPath === "" ? undefined : subPath), path: mountPath }]
-  }
-  const files = items.flatMap((item) => {
-    const key = requiredTextIn(item, "key", "Name a key of the secret.")
-    const path = requiredTextIn(item, "path", "Name the file.")
-    if (!isUnset(member(item.value, "mode"))) {
-      item.report.ignore(pathOf(item, "mode"), "the platform sets the modes of files")
-    }
-    return key === undefined || path === undefined ? [] : [{ uri: secretReference(name, key), path }]
-  })
-  if (subPath === "") return files.map(({ uri, path }) => ({ uri, path: `${mountPath}/${path}` }))
-  const exact = files.find(({ path }) => path === subPath)
-  if (exact !== undefined) return [{ uri: exact.uri, path: mountPath }]
-  const inside = files.filter(({ path }) => path.startsWith(`${subPath}/`))
-  if (inside.length === 0) {
-    mount.report.warn(
-      pathOf(mount, "subPath"),
-      `none of the volume's items has the path ${shown(subPath)}; nothing is mounted at ${mountPath}.`
-    )
-  }
-  return inside.map(({ uri, path }) => ({ uri, path: `${mountPath}${path.slice(subPath.length)}` }))
-}
-
-const projected = (volume: Node | undefined, target: Target): Made => {
-  if (volume === undefined) return nothing
-  noteSecretOptions(volume)
-  const sources = mappingsIn(volume, "sources") ?? []
-  if (sources.length === 0) {
-    volume.report.refuse(pathOf(volume, "sources"), "names nothing to mount.", "List secrets or config maps.")
-  }
-  const made = sources.flatMap((source) => {
-    const given = Object.keys(source.value).filter((key) => isGiven(source.value[key]))
-    for (const key of given) {
-      if (key === "secret" || key === "configMap") continue
-      source.report.refuse(
-        pathOf(source, key),
-        `the platform cannot project ${shown(key)} into a volume.`,
-        "Only secrets and config maps can be projected."
-      )
-    }
-    return [secretVolume(mappingIn(source, "configMap"), "name", target)].concat(
-      secretVolume(mappingIn(source, "secret"), "name", target)
-    )
-  })
-  return {
-    volumes: made.flatMap(({ volumes }) => volumes),
-    secrets: made.flatMap(({ secrets }) => secrets)
-  }
 }
 
 /** Slashes at the end and in a row do not make another path. */

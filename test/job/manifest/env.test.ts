@@ -51,6 +51,11 @@ describe("variables", () => {
     expect(pathsOf(manifest({ env: [{ name: "A", valueFrom }] }))).toEqual([`${first}.env[0].${path}`])
   })
 
+  it("with both a value and a source are refused", () => {
+    const both = { name: "A", value: "x", valueFrom: { secretKeyRef: { name: "db", key: "user" } } }
+    expect(pathsOf(manifest({ env: [both] }))).toEqual([`${first}.env[0].valueFrom`])
+  })
+
   it.each(["K_REVISION", "CPLN_TOKEN", "MY VAR", "1A", "x".repeat(121)])(
     "are refused with the name %s",
     (name) => {

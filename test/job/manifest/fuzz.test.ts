@@ -65,7 +65,10 @@ const run = (count: number, from: number, make: (chance: Chance) => unknown) => 
   return counts
 }
 
-describe("any JSON at all", () => {
+/** Seconds on a laptop, many more on a busy machine. */
+const patience = 120_000
+
+describe("any JSON at all", { timeout: patience }, () => {
   it("gives typed problems and never a throw", () => {
     const { refused } = run(20_000, 0, (chance) => anyJson(chance, 5))
     expect(refused).toBe(20_000)
@@ -100,7 +103,7 @@ describe("any JSON at all", () => {
   })
 })
 
-describe("manifests of users", () => {
+describe("manifests of users", { timeout: patience }, () => {
   it("convert, and the platform's rules take what comes out", () => {
     const { accepted } = run(20_000, 1_000_000, plausible)
     expect(accepted).toBe(20_000)
@@ -113,7 +116,7 @@ describe("manifests of users", () => {
   })
 })
 
-describe("conversion is stable", () => {
+describe("conversion is stable", { timeout: patience }, () => {
   /** The same data with the members of every mapping in another order. */
   const turned = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(turned)

@@ -140,6 +140,7 @@ describe("mount paths", () => {
       ]
     })
     expect(pathsOf(manifest(mounts("/x", "/x/"), { pod }))).toEqual([`${first}.volumeMounts[1].mountPath`])
+    expect(pathsOf(manifest(mounts("/x", "/x/y"), { pod }))).toEqual([`${first}.volumeMounts[1].mountPath`])
     expect(pathsOf(manifest(mounts("/x/y", "/x"), { pod }))).toEqual([`${first}.volumeMounts[1].mountPath`])
     expect(
       accepted(manifest(mounts("/x", "/xy"), { pod, sidecars: [{ image: "a:1", ...mounts("/x", "/z") }] }))
