@@ -15,17 +15,18 @@ import {
 import type { Environment } from "./environment.ts"
 import { Fields } from "./fields.ts"
 import { isRecord, isTooDeep, type JsonRecord, recordOf, valueAt } from "./json.ts"
-import { fillManifest, skeleton, skeletonProblems, withMetadata } from "./job-manifest.ts"
+import { fillManifest, skeletonProblems, withMetadata } from "./job-manifest.ts"
 import { type Labels, labelTexts, workerLabels } from "./labels.ts"
 import { explaining, type Trace } from "./origins.ts"
 import { fillIn, missing, variablesIn } from "./placeholders.ts"
+import { populate } from "./populate.ts"
 import { nameOfLink } from "./places.ts"
 import type { Problem } from "./problem.ts"
 import { pythonStr } from "./python-text.ts"
 import { type BlockKey, type Known, resolveReferences } from "./references.ts"
 import { type Semantics, semanticsOf } from "./semantics.ts"
 import { prefectImage } from "./template.ts"
-import { mergeVariables, notAnObject, type Variables } from "./variables.ts"
+import { mergeVariables, type Variables } from "./variables.ts"
 import { placeProblems } from "./where.ts"
 
 /** What Control Plane injects into the agent, or its user sets: defaults of what jobs leave open. */
@@ -128,12 +129,12 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
   const trace: Trace = { template, variables, deploymentName: source.deployment?.name }
   const problems: Array<Problem> = [...variables.problems]
   const shown = shownEnvironment(source.environment)
-  const filled = fillTemplate(template, variables, semantics, shown, problems)
+  const filled = populate(template, variables, semantics, shown, problems)
   const resolved = resolveReferences(filled.value, known, semantics)
   if (resolved.needs.blocks.length > 0 || resolved.needs.variables.length > 0) {
     return { _tag: "Needs", ...resolved.needs }
   }
-  problems.push(...resolved.problems)
+  problems.push(...once(resolved.problems))
   // A reference that leads nowhere leaves holes that would be told as further problems.
   const read = readConfiguration(source, recordOf(resolved.value), filled.hasManifest, semantics)
   problems.push(...(resolved.problems.length > 0 ? [] : read.problems))
@@ -151,6 +152,12 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
       }
 }
 
+/** One reference stands at several places when its variable does; the shortest path says it best. */
+const once = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> =>
+  problems.filter(
+    (each) => !problems.some(({ rule, path }) => rule === each.rule && path.length < each.path.length)
+  )
+
 const nestedTooDeep = (source: ConfigurationSource, known: Known): Problem | undefined => {
   const parts: ReadonlyArray<readonly [string, unknown]> = [
     ["the pool's base job template", source.template],
@@ -165,51 +172,6 @@ const nestedTooDeep = (source: ConfigurationSource, known: Known): Problem | und
     : { path: found[0], rule: "it is nested too deep", remedy: "No job needs more than 200 levels." }
 }
 
-/** Python's truth: empty objects, lists and texts, 0, false and null are as good as nothing. */
-const isFilled = (value: unknown): boolean =>
-  typeof value === "object" && value !== null ? Object.keys(value).length > 0 : Boolean(value)
-
-/** The first pass: `env` is merged into the template, then placeholders give way to values. */
-const fillTemplate = (
-  template: JsonRecord,
-  { values, defaults }: Variables,
-  semantics: Semantics,
-  environment: Environment,
-  problems: Array<Problem>
-): { readonly value: JsonRecord; readonly hasManifest: boolean } => {
-  const literal = valueAt(template, "env")
-  const byDefault = valueAt(defaults, "env")
-  const below = !isFilled(byDefault)
-    ? literal
-    : semantics.mergesDefaultEnv && isRecord(literal) && isRecord(byDefault)
-      ? { ...literal, ...byDefault }
-      : byDefault
-  const given = valueAt(values, "env")
-  if (isFilled(given) && !isRecord(given)) problems.push(notAnObject("env"))
-  const env = isRecord(below) ? { ...below, ...recordOf(given) } : below
-  const withEnv = env === undefined ? template : { ...template, env }
-  const filled = recordOf(fillIn(withEnv, { variables: values, environment }))
-  const hasManifest = Object.hasOwn(filled, "job_manifest")
-  return {
-    value: hasManifest ? filled : { ...filled, job_manifest: defaultManifest(values) },
-    hasManifest
-  }
-}
-
-/**
- * For templates without a manifest, such as the one of the Python worker's own class: there the variables `image` and
- * `service_account_name` have no placeholder, but users who set them mean them.
- */
-const defaultManifest = (values: JsonRecord): JsonRecord => {
-  const image = valueAt(values, "image") ?? undefined
-  const account = valueAt(values, "service_account_name") ?? undefined
-  const manifest = skeleton(image === undefined ? {} : { image })
-  if (account === undefined) return manifest
-  const template = recordOf(recordOf(manifest["spec"])["template"])
-  const pod = { ...recordOf(template["spec"]), serviceAccountName: account }
-  return { ...manifest, spec: { template: { ...template, spec: pod } } }
-}
-
 const readConfiguration = (
   source: ConfigurationSource,
   populated: JsonRecord,
@@ -222,7 +184,7 @@ const readConfiguration = (
   const settings = forwardedSettings(source.settings)
   const configuredName = fields.text("name")
   const name = (configuredName && nameInContext(configuredName, source, semantics)) || source.run.name
-  const command = fields.text("command") || flowRunCommand(source.settings, semantics).join(" ")
+  const command = fields.text("command")?.trim() || flowRunCommand(source.settings, semantics).join(" ")
   const about = {
     runId: source.run.id,
     workerName: source.workerName,
