@@ -24,7 +24,7 @@ import { loop } from "./loop.ts"
 import { makePoll } from "./poll.ts"
 import { CannotStart, type Checked, type StartUp, startUp } from "./start-up.ts"
 import { makeSyncPrefectToCpln, syncCplnToPrefect } from "./syncs.ts"
-import { cycle } from "./watch.ts"
+import { makeCycles } from "./watch.ts"
 
 export interface AgentOptions extends StartUp {
   readonly settings: Settings
@@ -87,18 +87,22 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     interval: Duration.seconds(settings.queryInterval),
     prefetch: Duration.seconds(settings.prefetch)
   })
-  if (settings.runOnce) {
-    yield* poll().pipe(Effect.catch((error) => say("error", "Init", {}, error.message)))
-    yield* launcher.idle
-    return yield* say("info", "Init", {}, `${launcher.started()} jobs started.`)
-  }
+  const cycles = yield* makeCycles
   // Finalizers run in reverse: the drain comes first, then the worker's row goes.
   yield* Effect.addFinalizer(() => signOff())
   yield* Effect.addFinalizer(() => Effect.andThen(events.worker("stopped"), events.flush))
-  yield* Effect.addFinalizer(() =>
-    say("info", "Init", {}, "Stopping: no new claims; jobs run on.").pipe(Effect.andThen(launcher.drain))
-  )
+  yield* Effect.addFinalizer(() => launcher.drain)
   yield* events.worker("started")
+  if (settings.runOnce) {
+    // What lives already counts against the limit.
+    yield* cycles.look(true).pipe(
+      Effect.andThen(poll()),
+      Effect.mapError((error) => new CannotStart({ reason: error.message, remedy: "Run it again later." }))
+    )
+    yield* launcher.idle
+    return yield* say("info", "Init", {}, `${launcher.started()} jobs started.`)
+  }
+  yield* Effect.addFinalizer(() => say("info", "Init", {}, "Stopping: no new claims; jobs run on."))
   yield* loop("heartbeat", Duration.seconds(heartbeatSeconds), heartbeat())
   yield* say(
     "info",
@@ -109,8 +113,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   const watchEvery = Duration.seconds(settings.watchInterval)
   yield* loop("poll", Duration.seconds(settings.queryInterval), poll())
   yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled())
-  yield* loop("watch", watchEvery, cycle(false).pipe(Effect.asVoid))
-  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect())
+  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect(cycles.look))
+  yield* loop("watch", watchEvery, cycles.lookUnlessIdle)
   yield* loop("sync_prefect_to_cpln", Duration.seconds(settings.interval), (yield* makeSyncPrefectToCpln())())
   return yield* Effect.never
 }, Effect.scoped)

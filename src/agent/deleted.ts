@@ -5,13 +5,13 @@
  * right after, and two reads of the run at least 30 s apart gave 404 with no success in between.
  */
 import { Clock, Effect } from "effect"
+import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import { stop } from "../runs/act.ts"
 import { Board } from "../runs/board.ts"
 import { RunsConfig } from "../runs/config.ts"
 import type { Bulk } from "../runs/look.ts"
 import { poolTag, tagOf } from "../runs/normalise.ts"
-import { say } from "../observe/say.ts"
+import { stop } from "../runs/stop.ts"
 
 /** Between the two reads that make a deletion certain, in ms. */
 const apart = 30_000
@@ -20,7 +20,7 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
   const prefect = yield* Prefect
   const config = yield* RunsConfig
   const memory = (yield* Board).of(runId)
-  const ours = bulk.commands.filter((each) => tagOf(each, poolTag) === config.poolId)
+  const ours = bulk.filter(({ command }) => tagOf(command, poolTag) === config.poolId)
   if (ours.length === 0) return
   const poolIsThere = prefect.readWorkPool(config.pool).pipe(
     Effect.map((pool) => pool.id === config.poolId),
@@ -40,11 +40,16 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
   const now = yield* Clock.currentTimeMillis
   memory.deletedSince ??= now
   if (now - memory.deletedSince < apart || !(yield* poolIsThere)) return
-  const { workload } = bulk.place
-  for (const command of ours) {
-    const about = { runId, gvc: workload.gvc, workload: workload.name, command: command.id }
-    yield* stop(bulk.place, command, memory, "Sync Prefect→CPLN", about, "its flow run was deleted").pipe(
-      Effect.catch((error) => say("warning", "Sync Prefect→CPLN", about, error.message))
-    )
+  for (const found of ours) {
+    const { gvc, name } = found.place.workload
+    const about = { runId, gvc, workload: name, command: found.command.id }
+    yield* stop({
+      found,
+      memory,
+      area: "Sync Prefect→CPLN",
+      about,
+      why: "its flow run was deleted",
+      confirm: Effect.succeed(true)
+    }).pipe(Effect.catch((error) => say("warning", "Sync Prefect→CPLN", about, error.message)))
   }
 })

@@ -4,8 +4,7 @@
  *
  * Invariant: events go in batches, behind everything else, and none is waited for; what a full queue drops is the oldest.
  */
-import { Clock, Context, DateTime, Duration, Effect, Layer, Option, Queue } from "effect"
-import { CurrentLane } from "../http/lane.ts"
+import { Clock, Context, DateTime, Duration, Effect, Layer, Queue } from "effect"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
@@ -23,7 +22,7 @@ export class WorkerEvents extends Context.Service<
   {
     /** "started" and "stopped" of this worker. */
     worker(what: "started" | "stopped"): Effect.Effect<void>
-    submitted(run: FlowRun, flowName: string): Effect.Effect<void>
+    submitted(run: FlowRun, flowName: string | undefined): Effect.Effect<void>
     /** Sends what waits; trouble is no trouble. */
     readonly flush: Effect.Effect<void>
   }
@@ -59,13 +58,10 @@ export class WorkerEvents extends Context.Service<
       })
 
       const flush = Effect.gen(function* () {
-        const events = yield* Queue.clear(waiting)
-        yield* prefect.emitEvents(events)
+        yield* prefect.emitEvents(yield* Queue.clear(waiting))
       }).pipe(
-        Effect.provideService(CurrentLane, "logs"),
-        Effect.timeoutOption(Duration.seconds(10)),
-        Effect.catch((error) => Effect.succeed(Option.some(Effect.logDebug(`events: ${error.message}`)))),
-        Effect.asVoid
+        Effect.timeout(Duration.seconds(10)),
+        Effect.catch((error) => Effect.logDebug(`worker events were not taken: ${error.message}`))
       )
       yield* Effect.sleep(batchEvery).pipe(Effect.andThen(flush), Effect.forever, Effect.forkScoped)
 
@@ -97,7 +93,7 @@ const slug = (name: string): string =>
     .replace(/[^a-z0-9]+/gu, "-")
     .replace(/^-|-$/gu, "")
 
-const relatedOf = (run: FlowRun, flowName: string): ReadonlyArray<Event> => [
+const relatedOf = (run: FlowRun, flowName: string | undefined): ReadonlyArray<Event> => [
   {
     "prefect.resource.id": `prefect.flow-run.${run.id}`,
     "prefect.resource.role": "flow-run",
@@ -114,7 +110,7 @@ const relatedOf = (run: FlowRun, flowName: string): ReadonlyArray<Event> => [
   {
     "prefect.resource.id": `prefect.flow.${run.flow_id}`,
     "prefect.resource.role": "flow",
-    "prefect.resource.name": flowName
+    ...(flowName === undefined ? {} : { "prefect.resource.name": flowName })
   },
   ...run.tags.slice(0, mostTags).map((tag) => ({
     "prefect.resource.id": `prefect.tag.${tag}`,

@@ -4,22 +4,25 @@
  *
  * Invariant: a drain lets nothing new begin, lets what was claimed come to its end within a bound, and never stops a job.
  */
-import { Clock, Context, Duration, Effect, FiberMap, Layer, Semaphore } from "effect"
+import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Semaphore } from "effect"
 import { CurrentLane } from "../http/lane.ts"
 import { Relay } from "../logs/relay.ts"
-import type { FlowRun } from "../prefect/schemas.ts"
-import { WorkerEvents } from "./events.ts"
-import { launch, type LaunchEnvironment, type Started, warm } from "../runs/launch.ts"
 import { say } from "../observe/say.ts"
+import { timeOf } from "../runs/phase.ts"
+import type { FlowRun } from "../prefect/schemas.ts"
+import { type Drain, launch, type LaunchEnvironment, type Offer, type Started, warm } from "../runs/launch.ts"
 import { tellRun } from "../runs/tell.ts"
+import { WorkerEvents } from "./events.ts"
 
 /** Launches under way at once; each makes a few requests, which have their own bounds. */
 const atOnce = 64
 /** Pauses after a run was held back, in ms: doubling from the first to the longest. */
 const firstPause = 10_000
 const longestPause = 300_000
-/** How long a drain waits for claimed runs, in ms. */
-const drainWithin = 20_000
+/** How long a drain waits for claimed runs. */
+const drainWithin = Duration.seconds(20)
+/** Runs that are remembered as held back or made ready; the pool offers them again if one is forgotten. */
+const mostRemembered = 10_000
 
 interface HeldBack {
   readonly until: number
@@ -31,11 +34,14 @@ export class Launcher extends Context.Service<
   Launcher,
   {
     /** Launches a due run, or makes one ready that is due soon; returns at once. Offers of a run under way are ignored. */
-    offer(run: FlowRun, due: boolean): Effect.Effect<void>
+    offer(offer: Offer, due: boolean): Effect.Effect<void>
     readonly isLaunching: (runId: string) => boolean
     readonly launching: () => ReadonlyArray<string>
-    /** Live jobs of this agent as last observed: what `--limit` is counted against. */
-    setLive(count: number): Effect.Effect<void>
+    /**
+     * Live jobs of this agent as observed when `started()` was `mark`: what `--limit` is counted against. Before the first
+     * such look nothing is launched within a limit.
+     */
+    setLive(count: number, mark: number): Effect.Effect<void>
     /** Jobs started by this process. */
     readonly started: () => number
     /** Waits until nothing is being launched. */
@@ -53,56 +59,63 @@ export class Launcher extends Context.Service<
         const context = yield* Effect.context<LaunchEnvironment>()
         const relay = yield* Relay
         const events = yield* WorkerEvents
+        const draining = yield* Latch.make(false)
         const heldBack = new Map<string, HeldBack>()
+        const warmed = new Set<string>()
         let drained = false
-        let live = 0
-        let startedSinceLook = 0
+        let live: number | undefined
+        let countedUpTo = 0
         let started = 0
+
+        const drain: Drain = {
+          asked: () => drained,
+          over: draining.await.pipe(Effect.andThen(Effect.sleep(drainWithin)))
+        }
 
         const holdBack = Effect.fnUntraced(function* (run: FlowRun, why: string, tell: boolean) {
           const now = yield* Clock.currentTimeMillis
           const before = heldBack.get(run.id)
           const pause = Math.min(before === undefined ? firstPause : before.pause * 2, longestPause)
+          bound(heldBack)
           heldBack.set(run.id, { until: now + pause, pause, why })
           if (before?.why === why) return
-          yield* say(
-            "warning",
-            "Job",
-            { runId: run.id },
-            `Not launched yet: ${why}. Trying again in ${pause / 1000} s.`
-          )
-          if (tell)
-            yield* tellRun(run.id, "warning", `Not launched yet: ${why}. The agent tries again by itself.`)
+          const words = `Not launched yet: ${why}. Trying again in ${pause / 1000} s.`
+          yield* say("warning", "Job", { runId: run.id }, words)
+          if (tell) yield* tellRun(run.id, "warning", words)
         })
 
-        const launchDue = (run: FlowRun) =>
-          launch(run, () => drained).pipe(
+        const leave = (run: FlowRun, why: string) =>
+          Effect.suspend(() => {
+            heldBack.delete(run.id)
+            return say("debug", "Job", { runId: run.id }, why)
+          })
+
+        const launchDue = (offer: Offer) =>
+          launch(offer, drain).pipe(
             Effect.tap((job) => {
-              heldBack.delete(run.id)
+              heldBack.delete(offer.run.id)
               if (job === undefined) return Effect.void
               started++
-              startedSinceLook++
-              return follow(run, job)
+              return follow(offer.run, job)
             }),
             Effect.asVoid,
-            Effect.catchTag("ClaimLost", (lost) => say("debug", "Job", { runId: run.id }, lost.message)),
-            Effect.catchTag("NotFound", (gone) => say("debug", "Job", { runId: run.id }, gone.message)),
-            Effect.catchTag(["Unauthorised", "Forbidden", "QuotaReached"], (error) =>
-              holdBack(run, error.message, true)
+            Effect.catchTag(["ClaimLost", "NotFound"], (lost) => leave(offer.run, lost.message)),
+            Effect.catchTag(["Unauthorised", "Forbidden", "QuotaReached", "ClaimDeferred"], (error) =>
+              holdBack(offer.run, error.message, true)
             ),
-            Effect.catch((error) => holdBack(run, error.message, false))
+            Effect.catch((error) => holdBack(offer.run, error.message, false))
           )
 
-        const follow = Effect.fnUntraced(function* (run: FlowRun, { prepared, commandId }: Started) {
-          yield* events.submitted(run, prepared.flowName)
+        const follow = Effect.fnUntraced(function* (run: FlowRun, job: Started) {
           yield* relay.follow({
-            place: prepared.wanted.place,
-            commandId,
+            place: job.place,
+            commandId: job.commandId,
             created: yield* Clock.currentTimeMillis,
             runId: run.id,
-            flow: prepared.flowName,
-            streamOutput: prepared.streamOutput
+            flow: job.flowName,
+            streamOutput: job.streamOutput
           })
+          yield* events.submitted(run, job.flowName)
         })
 
         const warmUp = (run: FlowRun) =>
@@ -111,51 +124,58 @@ export class Launcher extends Context.Service<
             Effect.catch((error) => say("debug", "Job", { runId: run.id }, `not ready yet: ${error.message}`))
           )
 
-        const hasRoom = () => limit === undefined || live + startedSinceLook + launchingCount() < limit
         const launchingIds = () => [...fibers].map(([key]) => key).filter((key) => !key.startsWith("warm "))
-        const launchingCount = () => launchingIds().length
+        const hasRoom = () =>
+          limit === undefined ||
+          (live !== undefined && live + (started - countedUpTo) + launchingIds().length < limit)
 
-        const offer = Effect.fnUntraced(function* (run: FlowRun, due: boolean) {
+        const offer = Effect.fnUntraced(function* (offered: Offer, due: boolean) {
+          const { run } = offered
           if (drained) return
           if (!due) {
-            if (warmed.has(run.id)) return
-            warmed.add(run.id)
-            yield* FiberMap.run(fibers, `warm ${run.id}`, warmUp(run), { onlyIfMissing: true })
+            const key = `${run.id} ${timeOf(run.next_scheduled_start_time) ?? 0}`
+            if (warmed.has(key)) return
+            bound(warmed)
+            warmed.add(key)
+            yield* FiberMap.run(fibers, `warm ${run.id}`, places.withPermit(warmUp(run)), {
+              onlyIfMissing: true
+            })
             return
           }
-          warmed.delete(run.id)
           const now = yield* Clock.currentTimeMillis
           const held = heldBack.get(run.id)
           if (held !== undefined && now < held.until) return
           if (FiberMap.hasUnsafe(fibers, run.id) || !hasRoom()) return
-          yield* FiberMap.run(fibers, run.id, places.withPermit(launchDue(run)), { onlyIfMissing: true })
+          yield* FiberMap.run(fibers, run.id, places.withPermit(launchDue(offered)), { onlyIfMissing: true })
         })
-        const warmed = new Set<string>()
 
         const inContext = <A>(effect: Effect.Effect<A, never, LaunchEnvironment>) =>
           effect.pipe(Effect.provideContext(context), Effect.provideService(CurrentLane, "launch"))
 
-        const idle = FiberMap.awaitEmpty(fibers)
         return Launcher.of({
-          offer: (run, due) => inContext(offer(run, due)),
+          offer: (offered, due) => inContext(offer(offered, due)),
           isLaunching: (runId) => FiberMap.hasUnsafe(fibers, runId),
           launching: launchingIds,
-          setLive: (count) =>
+          setLive: (count, mark) =>
             Effect.sync(() => {
               live = count
-              startedSinceLook = 0
+              countedUpTo = mark
             }),
           started: () => started,
-          idle,
-          // Interrupting ends what has claimed nothing; what has is uninterruptible, and sees `drained`.
+          idle: FiberMap.awaitEmpty(fibers),
+          // Interrupting ends what has claimed nothing; what has is uninterruptible until the drain is over.
           drain: Effect.suspend(() => {
             drained = true
-            return FiberMap.clear(fibers).pipe(
-              Effect.timeoutOption(Duration.millis(drainWithin)),
-              Effect.asVoid
-            )
+            draining.openUnsafe()
+            return FiberMap.clear(fibers)
           })
         })
       })
     )
+}
+
+/** The oldest half goes when there are too many. */
+const bound = (remembered: Map<string, unknown> | Set<string>): void => {
+  if (remembered.size < mostRemembered) return
+  for (const key of [...remembered.keys()].slice(0, mostRemembered / 2)) remembered.delete(key)
 }

@@ -23,8 +23,8 @@ export interface PollSettings {
   readonly prefetch: Duration.Duration
 }
 
-/** The server's clock minus ours, in ms, as of the last answer. */
 export const makePoll = Effect.fn("agent.makePoll")(function* (settings: PollSettings) {
+  /** The server's clock minus ours, in ms, as of the last answer. */
   const offset = yield* Ref.make(0)
 
   const ask = Effect.fnUntraced(
@@ -65,13 +65,17 @@ export const makePoll = Effect.fn("agent.makePoll")(function* (settings: PollSet
   /** One poll; returns how long to wait for the next. */
   return Effect.fn("agent.poll")(function* () {
     const launcher = yield* Launcher
+    const { poolId } = yield* RunsConfig
+    const seenAt = yield* Clock.currentTimeMillis
     const answer = yield* askAll()
     let next = Duration.toMillis(settings.interval)
     for (const run of answer.value) {
+      // A pool that was made anew under the same name is another pool.
+      if ((run.work_pool_id ?? poolId) !== poolId) continue
       if (retriesInProcess(run) || run.state_type !== "SCHEDULED") continue
       const wait = (timeOf(run.next_scheduled_start_time ?? run.expected_start_time) ?? answer.at) - answer.at
       // The Date header has whole seconds: a run that is due within this second is due.
-      yield* launcher.offer(run, wait < 1_000)
+      yield* launcher.offer({ run, seenAt }, wait < 1_000)
       if (wait >= 1_000) next = Math.min(next, wait - 500)
     }
     return Duration.millis(Math.max(next, 100))

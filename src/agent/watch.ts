@@ -3,26 +3,27 @@
  * reconcile for each run, and for each live job whose run is not open any more.
  *
  * Invariant: all pages are followed, and absence from a page proves nothing: a live job without an open run is judged by
- * a read of its run.
+ * a read of its run. Runs and jobs of other pools are left alone.
  */
-import { Effect } from "effect"
+import { Duration, Effect, Semaphore } from "effect"
 import { Commands } from "../cpln/commands.ts"
-import type { Command, Term } from "../cpln/schemas.ts"
-import type { ApiError } from "../http/errors.ts"
+import { at, type Place, placeKey } from "../cpln/place.ts"
+import type { Term } from "../cpln/schemas.ts"
+import { type ApiError, Unavailable } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
+import { parseClaimMessage } from "../job/claim-message.ts"
 import { Relay } from "../logs/relay.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "../runs/board.ts"
 import { RunsConfig } from "../runs/config.ts"
-import { Launcher } from "./launcher.ts"
 import type { Bulk } from "../runs/look.ts"
-import { agentTag, isFinal, runTag, tagOf } from "../runs/normalise.ts"
+import { agentTag, isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
 import { timeOf } from "../runs/phase.ts"
-import { at, type Place, placeKey } from "../cpln/place.ts"
 import { placeFromText, Places } from "../runs/places.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
 import { deletedRun } from "./deleted.ts"
+import { Launcher } from "./launcher.ts"
 
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
@@ -37,6 +38,8 @@ const liveJobs: ReadonlyArray<Term> = [
 
 /** How many runs or workloads are worked on at once. */
 const concurrency = 16
+/** A workload that does not answer in this time is unreachable in this cycle; nobody else waits for it. */
+const answerWithin = Duration.seconds(10)
 
 export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay
 
@@ -50,23 +53,56 @@ export interface Cycle {
 interface Jobs {
   /** Live jobs by run id. */
   readonly byRun: ReadonlyMap<string, Bulk>
-  readonly unreachable: ReadonlyMap<string, string>
+  readonly unreachable: ReadonlySet<string>
 }
 
-/** One whole cycle. `wide` also asks for handed-back runs, which only the syncs need. */
+const noJobs: Bulk = []
+
+/**
+ * The cycles of one agent: never two at once, and no narrow one while there is nothing that it could see: then a launch
+ * of ours, or the next sync, begins it anew.
+ */
+export const makeCycles = Effect.gen(function* () {
+  const one = yield* Semaphore.make(1)
+  let idle = false
+  let startedThen = 0
+  const look = Effect.fnUntraced(function* (wide: boolean) {
+    const started = (yield* Launcher).started()
+    const seen = yield* cycle(wide)
+    idle = seen.runs === 0 && seen.jobs === 0 && seen.unreachable === 0
+    startedThen = started
+    return seen
+  }, one.withPermit)
+  return {
+    /** `wide` also asks for runs that wait for a retry, which only the syncs need. */
+    look,
+    lookUnlessIdle: Effect.gen(function* () {
+      const { launching, started } = yield* Launcher
+      const { size } = yield* Board
+      const waiting = launching().length + size() + (yield* Places).all().length
+      if (idle && started() === startedThen && waiting === 0) return
+      yield* look(false)
+    })
+  }
+})
+
+/** One whole cycle. `wide` also asks for runs that wait for a retry, which only the syncs need. */
 export const cycle = Effect.fn("agent.cycle")(function* (
   wide: boolean
 ): Effect.fn.Return<Cycle, ApiError, WatchEnvironment> {
+  const launcher = yield* Launcher
+  const startedBefore = launcher.started()
   const runs = yield* openRuns(wide)
   const places = yield* placesToAsk(runs.value)
   const jobs = yield* liveJobsOf(places)
-  yield* (yield* Launcher).setLive(yield* countOwn(jobs))
-  yield* Effect.forEach(runs.value, (run) => oneRun({ value: run, at: runs.at }, jobs), {
+  // What does not answer may hold any number: then the last count stands.
+  if (jobs.unreachable.size === 0) yield* launcher.setLive(yield* countOwn(jobs), startedBefore)
+  yield* Effect.forEach(runs.value, (run) => oneRun({ value: run, at: runs.at }, jobs.byRun.get(run.id)), {
     concurrency,
     discard: true
   })
   yield* jobsWithoutOpenRun(runs.value, jobs)
-  yield* forgetWhatIsOver(places, jobs, runs.value)
+  yield* forgetWhatIsOver(wide, places, jobs, runs.value)
   return { runs: runs.value.length, jobs: jobs.byRun.size, unreachable: jobs.unreachable.size }
 })
 
@@ -80,12 +116,18 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   return { value: [...open.value, ...waiting.value.filter((run) => !known.has(run.id))], at: open.at }
 })
 
+/** Where the runs' claims, PIDs and our own launches say that they are; and what a sync wants looked into. */
 const placesToAsk = Effect.fnUntraced(function* (runs: ReadonlyArray<FlowRun>) {
   const known = yield* Places
   const board = yield* Board
   const found = new Map(known.all().map((place) => [placeKey(place), place]))
   for (const run of runs) {
-    const place = board.of(run.id).place ?? (yield* placeFromText(run.infrastructure_pid ?? ""))
+    const claimed = parseClaimMessage(run.state?.message ?? "")?.where ?? ""
+    for (const text of [claimed, run.infrastructure_pid ?? ""]) {
+      const place = yield* placeFromText(text)
+      if (place !== undefined && place !== "no credential") found.set(placeKey(place), place)
+    }
+    const { place } = board.of(run.id)
     if (place !== undefined) found.set(placeKey(place), place)
   }
   return [...found.values()]
@@ -93,23 +135,32 @@ const placesToAsk = Effect.fnUntraced(function* (runs: ReadonlyArray<FlowRun>) {
 
 /** One query per workload; a workload that is gone has no jobs, one that does not answer is unreachable. */
 const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
-  const byRun = new Map<string, Bulk & { readonly commands: Array<Command> }>()
-  const unreachable = new Map<string, string>()
+  const { poolId } = yield* RunsConfig
+  const byRun = new Map<string, Array<Located>>()
+  const unreachable = new Set<string>()
+  const ask = Effect.fnUntraced(function* (place: Place) {
+    const seen = yield* Commands.use((commands) => commands.find(place.workload, liveJobs))
+    for (const command of seen.value) {
+      const run = tagOf(command, runTag)
+      const pool = tagOf(command, poolTag)
+      if (run === undefined || isFinal(command) || (pool !== undefined && pool !== poolId)) continue
+      const located = { place, command, at: seen.at }
+      const known = byRun.get(run)
+      if (known === undefined) byRun.set(run, [located])
+      else known.push(located)
+    }
+  })
   yield* Effect.forEach(
     places,
     (place) =>
-      Commands.use((commands) => commands.find(place.workload, liveJobs)).pipe(
-        Effect.map((seen) => {
-          for (const command of seen.value) {
-            const run = tagOf(command, runTag)
-            if (run === undefined || isFinal(command)) continue
-            const known = byRun.get(run)
-            if (known === undefined) byRun.set(run, { place, commands: [command], at: seen.at })
-            else known.commands.push(command)
-          }
-        }),
+      ask(place).pipe(
+        Effect.timeoutOrElse({ duration: answerWithin, orElse: () => Effect.fail(slow(place)) }),
         Effect.catchTag("NotFound", () => Effect.void),
-        Effect.catch((error) => Effect.sync(() => unreachable.set(placeKey(place), error.message))),
+        Effect.catch((error) =>
+          Effect.logDebug(error.message).pipe(
+            Effect.andThen(Effect.sync(() => unreachable.add(placeKey(place))))
+          )
+        ),
         at(place.access)
       ),
     { concurrency, discard: true }
@@ -117,32 +168,37 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
   return { byRun, unreachable } satisfies Jobs
 })
 
+const slow = (place: Place) =>
+  new Unavailable({
+    service: "Control Plane",
+    request: `POST ${place.workload.path}/-command/-query`,
+    detail: `no answer within ${Duration.format(answerWithin)}`,
+    mayHaveHappened: false
+  })
+
 /** Live commands of this very agent, from observation: what `--limit` counts. */
 const countOwn = Effect.fnUntraced(function* (jobs: Jobs) {
   const { agentLink } = yield* RunsConfig
-  let own = 0
-  for (const { commands } of jobs.byRun.values()) {
-    own += commands.filter((each) => tagOf(each, agentTag) === agentLink).length
-  }
-  return own
+  return [...jobs.byRun.values()].flat().filter(({ command }) => tagOf(command, agentTag) === agentLink)
+    .length
 })
 
 /** A failure of one run's reconcile is that run's matter alone: it is looked at again in the next cycle. */
-export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, jobs: Jobs | undefined) {
+export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bulk | undefined) {
   if ((yield* Launcher).isLaunching(run.value.id)) return
-  yield* reconcile(run, jobs?.byRun.get(run.value.id)).pipe(
+  yield* reconcile(run, bulk ?? noJobs).pipe(
     Effect.tap((outcome) => followJob(run.value, outcome)),
     Effect.catch((error) => Effect.logDebug(`run ${run.value.id}: ${error.message}; looking again`))
   )
 })
 
 const followJob = Effect.fnUntraced(function* (run: FlowRun, outcome: Outcome | undefined) {
-  if (outcome?.job === undefined || isFinal(outcome.job.command)) return
-  const { command, memory, place } = outcome.job
+  if (outcome?.job === undefined || isFinal(outcome.job.found.command)) return
+  const { found, memory } = outcome.job
   yield* (yield* Relay).follow({
-    place,
-    commandId: command.id,
-    created: timeOf(command.created) ?? 0,
+    place: found.place,
+    commandId: found.command.id,
+    created: timeOf(found.command.created) ?? 0,
     runId: run.id,
     flow: memory.flowName,
     streamOutput: memory.streamOutput
@@ -154,16 +210,18 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
   const prefect = yield* Prefect
   const launcher = yield* Launcher
   const board = yield* Board
+  const { poolId } = yield* RunsConfig
   const openIds = new Set(open.map((run) => run.id))
   const ids = [...new Set([...jobs.byRun.keys(), ...board.stopping()])].filter(
     (id) => !openIds.has(id) && !launcher.isLaunching(id)
   )
   if (ids.length === 0) return
   const found = yield* prefect.findRuns({ ids })
-  yield* Effect.forEach(found.value, (run) => oneRun({ value: run, at: found.at }, jobs), {
-    concurrency,
-    discard: true
-  })
+  yield* Effect.forEach(
+    found.value.filter((run) => run.work_pool_id === poolId),
+    (run) => oneRun({ value: run, at: found.at }, jobs.byRun.get(run.id)),
+    { concurrency, discard: true }
+  )
   const seen = new Set(found.value.map((run) => run.id))
   yield* Effect.forEach(
     ids.filter((id) => !seen.has(id)),
@@ -177,6 +235,7 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
 
 /** Memory stays as large as the live work: what neither is open nor has a live job is dropped. */
 const forgetWhatIsOver = Effect.fnUntraced(function* (
+  wide: boolean,
   asked: ReadonlyArray<Place>,
   jobs: Jobs,
   runs: ReadonlyArray<FlowRun>
@@ -185,22 +244,29 @@ const forgetWhatIsOver = Effect.fnUntraced(function* (
   const board = yield* Board
   const launcher = yield* Launcher
   const relay = yield* Relay
-  board.retain(
-    new Set([
-      ...runs.map((run) => run.id),
-      ...jobs.byRun.keys(),
-      ...launcher.launching(),
-      ...board.stopping()
-    ])
-  )
+  // Only a wide cycle saw every run that is remembered: runs that wait for a retry are in no other.
+  if (wide) {
+    board.retain(
+      new Set([
+        ...runs.map((run) => run.id),
+        ...jobs.byRun.keys(),
+        ...launcher.launching(),
+        ...board.stopping()
+      ])
+    )
+  }
+  const live = [...jobs.byRun.values()].flat()
   const busy = new Set([
-    ...[...jobs.byRun.values()].map((each) => placeKey(each.place)),
-    ...runs.flatMap((run) => board.of(run.id).place ?? []).map(placeKey)
+    ...live.map(({ place }) => placeKey(place)),
+    ...runs.flatMap((run) => board.of(run.id).place ?? []).map(placeKey),
+    ...launcher
+      .launching()
+      .flatMap((id) => board.of(id).place ?? [])
+      .map(placeKey)
   ])
   for (const place of asked) {
     if (!busy.has(placeKey(place)) && !jobs.unreachable.has(placeKey(place))) places.forget(place)
   }
   if (jobs.unreachable.size > 0) return
-  const live = new Set([...jobs.byRun.values()].flatMap((each) => each.commands.map((command) => command.id)))
-  yield* relay.retain(live)
+  yield* relay.retain(new Set(live.map(({ command }) => command.id)))
 })

@@ -45,7 +45,11 @@ export class Commands extends Context.Service<
   Commands,
   {
     /** Starts one run and returns the command's id. Never repeated by itself; surely not made on any other error. */
-    start(workload: WorkloadRef, what: StartCommand): Effect.Effect<string, StartInDoubt | ApiError>
+    start(
+      workload: WorkloadRef,
+      what: StartCommand,
+      patience?: Duration.Duration
+    ): Effect.Effect<string, StartInDoubt | ApiError>
     get(workload: WorkloadRef, id: string): Effect.Effect<Seen<Command>, ApiError>
     /** All commands that match every term, all pages, oldest first. 404 (`NotFound`) when the workload is gone. */
     find(
@@ -71,13 +75,17 @@ const startPatience = Duration.seconds(5)
 export const makeCommands = (api: Api): Commands["Service"] => {
   const inDoubt = (workload: WorkloadRef, detail: string) => new StartInDoubt({ workload, detail })
 
-  const start = Effect.fn("Commands.start")(function* (workload: WorkloadRef, what: StartCommand) {
+  const start = Effect.fn("Commands.start")(function* (
+    workload: WorkloadRef,
+    what: StartCommand,
+    patience: Duration.Duration = startPatience
+  ) {
     const { tags, ...spec } = what
     const request = HttpClientRequest.post(`${workload.path}/-command`).pipe(
       HttpClientRequest.bodyJsonUnsafe({ type: "runCronWorkload", tags, spec })
     )
     const answer = yield* api
-      .once(request, { timeout: startTimeout, patience: startPatience })
+      .once(request, { timeout: startTimeout, patience })
       .pipe(
         Effect.mapError((error) =>
           error._tag === "Unavailable" && error.mayHaveHappened ? inDoubt(workload, error.detail) : error

@@ -126,8 +126,8 @@ export const connect = Effect.fn("Prefect.connect")(function* (
       Effect.mapError(unechoed)
     )
   const api: Api = {
-    repeatable: (request) => watched(plain.repeatable(request)),
-    once: (request) => watched(plain.once(request))
+    repeatable: (request, how) => watched(plain.repeatable(request, how)),
+    once: (request, how) => watched(plain.once(request, how))
   }
   return { api: access.csrf ? yield* withCsrf(api) : api, version }
 })

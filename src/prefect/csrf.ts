@@ -5,7 +5,7 @@
  * of this kind means that nothing was done, so the request goes out again, once, with a fresh token.
  */
 import { Clock, DateTime, Effect, Option, Random, Ref, Schema, Semaphore } from "effect"
-import { HttpClientRequest, type HttpClientResponse } from "effect/http"
+import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError, Forbidden } from "../http/errors.ts"
 import { get, path } from "./requests.ts"
@@ -76,20 +76,16 @@ export const withCsrf = Effect.fnUntraced(function* (api: Api): Effect.fn.Return
         })
       : request
 
-  type Send = (
-    request: HttpClientRequest.HttpClientRequest
-  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, ApiError>
-
   const guarded =
-    (send: Send): Send =>
-    (request) =>
+    (send: Api["once"]): Api["once"] =>
+    (request, how) =>
       request.method === "GET"
-        ? send(request)
+        ? send(request, how)
         : Effect.flatMap(protection(undefined), (first) =>
-            send(signed(request, first)).pipe(
+            send(signed(request, first), how).pipe(
               Effect.catchTag("Forbidden", (error) =>
                 isAboutCsrf(error)
-                  ? Effect.flatMap(protection(first), (second) => send(signed(request, second)))
+                  ? Effect.flatMap(protection(first), (second) => send(signed(request, second), how))
                   : Effect.fail(error)
               )
             )

@@ -112,7 +112,10 @@ export class Prefect extends Context.Service<
     findRuns(filter: RunFilter): Effect.Effect<Seen<ReadonlyArray<FlowRun>>, ApiError>
     /** All states of a run, oldest first, with their messages and transition ids. */
     history(runId: string): Effect.Effect<ReadonlyArray<State>, ApiError>
-    /** Proposes a state; safe to repeat because of its transition id. A deleted run is `NotFound`. */
+    /**
+     * Proposes a state, once: the caller reads the run before it tries again with the same transition id. A deleted run
+     * is `NotFound`.
+     */
     propose(runId: string, proposal: Proposal): Effect.Effect<Orchestration, ApiError>
     changeRun(runId: string, change: RunChange): Effect.Effect<void, ApiError>
     /** Worker labels on a run; does nothing on 2.20, which has none. */

@@ -2,9 +2,9 @@
  * Flow runs: what is due, what they are, and the states that we propose.
  *
  * Invariant: a proposal says `force: false` and carries its transition id, so that the server decides and a repetition is
- * never accepted twice. Every answer about a run comes with the server's time, because ages are taken from that.
+ * never accepted twice; it is never repeated here, because a late repetition may meet a run that has moved on. Every answer about a run comes with the server's time, because ages are taken from that.
  */
-import { DateTime, Effect, Schema } from "effect"
+import { DateTime, Duration, Effect, Schema } from "effect"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
@@ -18,7 +18,10 @@ type Runs = Pick<
   "scheduledRuns" | "readRun" | "findRuns" | "history" | "propose" | "changeRun" | "labelRun" | "renewLease"
 >
 
-const Scheduled = Schema.Array(Schema.Struct({ flow_run: FlowRun }))
+/** The run itself carries no pool in this answer; its row does. */
+const Scheduled = Schema.Array(
+  Schema.Struct({ work_pool_id: FlowRun.fields.work_pool_id, flow_run: FlowRun })
+)
 
 const any = (values: ReadonlyArray<string> | undefined) =>
   values === undefined ? undefined : { any_: values }
@@ -37,7 +40,10 @@ const asFilter = ({ ids, stateTypes, stateNames, tags, pool, queues }: RunFilter
   work_pool_queues: queues === undefined ? undefined : { name: any(queues) }
 })
 
-export const runs = ({ repeatable }: Api, version: Effect.Effect<ServerVersion, ApiError>): Runs => ({
+/** A proposal that waits longer for its turn is not sent: the read that it rests on would be too old. */
+const proposalPatience = Duration.seconds(1)
+
+export const runs = ({ once, repeatable }: Api, version: Effect.Effect<ServerVersion, ApiError>): Runs => ({
   scheduledRuns: Effect.fn("Prefect.scheduledRuns")(function* ({ pool, queues, before, limit }) {
     const { value, at } = yield* repeatable(
       post(path`/work_pools/${pool}/get_scheduled_flow_runs`, {
@@ -47,7 +53,12 @@ export const runs = ({ repeatable }: Api, version: Effect.Effect<ServerVersion, 
         limit
       })
     ).pipe(Effect.flatMap(json(Scheduled)))
-    return { value: value.map((row) => row.flow_run), at }
+    return {
+      value: value.map(({ flow_run, work_pool_id }) =>
+        work_pool_id === undefined ? flow_run : { ...flow_run, work_pool_id }
+      ),
+      at
+    }
   }),
 
   readRun: Effect.fn("Prefect.readRun")(function* (id) {
@@ -76,7 +87,7 @@ export const runs = ({ repeatable }: Api, version: Effect.Effect<ServerVersion, 
 
   propose: Effect.fn("Prefect.propose")(function* (runId, proposal) {
     const { type, name, message, transitionId, scheduledTime } = proposal
-    const { value } = yield* repeatable(
+    const { value } = yield* once(
       post(path`/flow_runs/${runId}/set_state`, {
         force: false,
         state: {
@@ -85,7 +96,8 @@ export const runs = ({ repeatable }: Api, version: Effect.Effect<ServerVersion, 
           message,
           state_details: { transition_id: transitionId, scheduled_time: scheduledTime }
         }
-      })
+      }),
+      { patience: proposalPatience }
     ).pipe(Effect.flatMap(json(Orchestration)))
     return value
   }),

@@ -2,33 +2,55 @@
  * What the agent remembers of each run between looks. All of it can be lost: a restarted agent rebuilds what matters
  * from the two services, and merely looks more often before it concludes.
  *
- * Invariant: a run is on the board only while it is open or its job lives, so the board is as large as the live work.
+ * Invariant: a run is on the board only while it is open or its job lives, so the board is as large as the live work; and
+ * what was counted for one attempt never judges another.
  */
 import { Context, Layer } from "effect"
-import type { Command, JobExecution } from "../cpln/schemas.ts"
 import type { Place } from "../cpln/place.ts"
+import type { JobExecution } from "../cpln/schemas.ts"
+import type { FlowRun } from "../prefect/schemas.ts"
+import type { History } from "./history.ts"
+import type { Located } from "./normalise.ts"
 
-/** Times are milliseconds since 1970 by the local clock, and used for pacing looks only, never for verdicts on age. */
+/** Counted for one attempt. Times are ms since 1970 by the local clock, for pacing looks only, never for verdicts on age. */
+export interface AttemptMemory {
+  /** Transition id and PID that it was counted for. */
+  readonly transitionId: string | undefined
+  pid: string | undefined
+  /** Looks that got 404 for a job that was there, counted at the monitor interval; `gone` once nothing else shows it. */
+  notFound: { readonly looks: number; readonly lastAt: number; readonly gone: boolean }
+  /** Searches that found nothing: the first and the last. */
+  absent: { readonly firstAt: number; readonly lastAt: number } | undefined
+  failed: { readonly looks: number; readonly lastAt: number }
+  mainEndedSince: number | undefined
+  /** A command that became final, with its execution: it need not be read again. `readAt` is local. */
+  final:
+    | { readonly found: Located; readonly execution: JobExecution | undefined; readonly readAt: number }
+    | undefined
+  /** The run's history as of a state of it. */
+  history: { readonly stateId: string | null | undefined; readonly of: History } | undefined
+  /** When its concurrency lease was last renewed here. */
+  leaseRenewedAt: number | undefined
+  /** Why it could not start, in the platform's words, kept for the crash that follows the stop. */
+  startTrouble: string | undefined
+}
+
+/** A stop of ours: when it was first wanted, and when it was last sent. */
+export interface StopMemory {
+  readonly firstAt: number
+  readonly sentAt: number | undefined
+}
+
 export interface RunMemory {
   place: Place | undefined
   flowName: string | undefined
   /** `job_watch_timeout_seconds` in ms; null when the job has none, undefined when it is not known yet. */
   deadline: number | null | undefined
   streamOutput: boolean | undefined
-  /** Looks that got 404 for a command that is known, counted at the monitor interval. */
-  notFound: { looks: number; lastAt: number }
-  /** Queries by tag that found nothing: the first and the last. */
-  absent: { firstAt: number; lastAt: number } | undefined
-  failed: { looks: number; lastAt: number }
-  mainEndedSince: number | undefined
-  /** Commands that we asked to stop, and when first and last. */
-  readonly stops: Map<string, { firstAt: number; lastAt: number }>
-  /** A command that became final, with its execution: it need not be read again. */
-  final: { command: Command; execution: JobExecution | undefined } | undefined
+  attempt: AttemptMemory
+  readonly stops: Map<string, StopMemory>
   /** Reads of a deleted run that got 404: the first of at least two. */
   deletedSince: number | undefined
-  /** When its concurrency lease was last renewed here. */
-  leaseRenewedAt: number | undefined
   readonly said: Set<string>
 }
 
@@ -55,7 +77,7 @@ export class Board extends Context.Service<
       of: (runId) => {
         const known = memories.get(runId)
         if (known !== undefined) return known
-        const fresh = blank()
+        const fresh = blankRun()
         memories.set(runId, fresh)
         return fresh
       },
@@ -71,18 +93,39 @@ export class Board extends Context.Service<
   })
 }
 
-const blank = (): RunMemory => ({
+export const blankRun = (): RunMemory => ({
   place: undefined,
   flowName: undefined,
   deadline: undefined,
   streamOutput: undefined,
-  notFound: { looks: 0, lastAt: 0 },
+  attempt: blankAttempt(undefined, undefined),
+  stops: new Map(),
+  deletedSince: undefined,
+  said: new Set()
+})
+
+const blankAttempt = (transitionId: string | undefined, pid: string | undefined): AttemptMemory => ({
+  transitionId,
+  pid,
+  notFound: { looks: 0, lastAt: 0, gone: false },
   absent: undefined,
   failed: { looks: 0, lastAt: 0 },
   mainEndedSince: undefined,
-  stops: new Map(),
   final: undefined,
-  deletedSince: undefined,
+  history: undefined,
   leaseRenewedAt: undefined,
-  said: new Set()
+  startTrouble: undefined
 })
+
+/** Begins anew when the run shows another attempt: PENDING with another transition id, or another PID than before. */
+export const attemptMemory = (memory: RunMemory, run: FlowRun): AttemptMemory => {
+  const transitionId =
+    run.state_type === "PENDING" ? (run.state?.state_details?.transition_id ?? undefined) : undefined
+  const pid = run.infrastructure_pid ?? undefined
+  const before = memory.attempt
+  const claimedAnew = transitionId !== undefined && transitionId !== before.transitionId
+  const movedOn = before.pid !== undefined && pid !== undefined && pid !== before.pid
+  if (claimedAnew || movedOn) memory.attempt = blankAttempt(transitionId ?? before.transitionId, pid)
+  else before.pid = pid
+  return memory.attempt
+}

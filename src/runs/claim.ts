@@ -5,14 +5,16 @@
  * race may get HTTP 201 too.
  */
 import { Effect, Schema } from "effect"
-import type { ApiError } from "../http/errors.ts"
+import { type ApiError, isTransient } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import { attemptId } from "../job/attempt.ts"
 import { claimMessage } from "../job/claim-message.ts"
-import type { State } from "../prefect/schemas.ts"
+import type { Orchestration, State } from "../prefect/schemas.ts"
 import { freshId } from "./ids.ts"
+import { pauseBefore } from "./pause.ts"
 import { timeOf } from "./phase.ts"
+import type { Judged } from "./propose.ts"
 
 /** A claim that was accepted. */
 export interface Claim {
@@ -20,8 +22,6 @@ export interface Claim {
   /** `<timestamp of the accepted state>_<transition id>`: sorts by time. */
   readonly attempt: string
   readonly state: State
-  /** Deployment concurrency lease of 3.x: to be renewed until the run is RUNNING. */
-  readonly leaseId: string | undefined
 }
 
 /** Somebody else has the run, or it is no longer to run: nothing to do. */
@@ -48,43 +48,54 @@ export interface ClaimAs {
   readonly adopts?: string
 }
 
+/** A claim whose answer was lost is proposed again this often, with the same id. */
+const tries = 4
+
+/** Claims a run that was seen in the given state. */
 export const claim = Effect.fn("runs.claim")(
   function* (
-    runId: string,
+    seen: Judged,
     as: ClaimAs
   ): Effect.fn.Return<Claim, ClaimLost | ClaimDeferred | ApiError, Prefect> {
     const prefect = yield* Prefect
     const transitionId = yield* freshId
-    const answer = yield* prefect
-      .propose(runId, { type: "PENDING", message: claimMessage({ ...as, transitionId }), transitionId })
-      .pipe(
-        Effect.catchTag("Unavailable", (lost) =>
-          // The claim may have landed: whoever's id stands in the state has the run.
-          prefect
-            .readRun(runId)
-            .pipe(
-              Effect.flatMap(({ value }) =>
-                value.state?.state_details?.transition_id === transitionId
-                  ? Effect.succeed({ state: value.state, status: "ACCEPT" as const, details: {} })
-                  : Effect.fail(lost)
-              )
-            )
-        )
+    const message = claimMessage({ ...as, transitionId })
+    for (let tried = 1; ; tried++) {
+      const answer = yield* Effect.result(
+        prefect.propose(seen.id, { type: "PENDING", message, transitionId })
       )
-    const state = answer.state
-    if (state?.state_details?.transition_id === transitionId || answer.status === "ACCEPT") {
-      if (state === null) return yield* new ClaimLost({ reason: "the server accepted, but named no state" })
-      return {
-        transitionId,
-        attempt: attemptId(timeOf(state.timestamp) ?? 0, transitionId),
-        state,
-        leaseId: state.state_details?.deployment_concurrency_lease_id ?? undefined
-      }
+      if (answer._tag === "Success") return yield* judge(answer.success, transitionId)
+      const lost = answer.failure
+      if (!isTransient(lost)) return yield* lost
+      yield* pauseBefore(tried, lost)
+      // It may have landed: whoever's id stands in the state has the run.
+      const now = (yield* prefect.readRun(seen.id)).value
+      const state = now.state ?? undefined
+      if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)
+      if (now.state_id !== seen.state_id)
+        return yield* new ClaimLost({ reason: `it is ${now.state_type} now` })
+      if (tried >= tries) return yield* lost
     }
-    const reason = answer.details?.reason ?? `the server answered ${answer.status}`
-    const heldBack =
-      state?.type === "SCHEDULED" || answer.status === "WAIT" || /concurrency limit/iu.test(reason)
-    return yield* heldBack ? new ClaimDeferred({ reason }) : new ClaimLost({ reason })
   },
   Effect.provideService(CurrentLane, "launch")
 )
+
+const accepted = (state: State, transitionId: string): Claim => ({
+  transitionId,
+  attempt: attemptId(timeOf(state.timestamp) ?? 0, transitionId),
+  state
+})
+
+const judge = Effect.fnUntraced(function* (
+  { details, state, status }: Orchestration,
+  transitionId: string
+): Effect.fn.Return<Claim, ClaimLost | ClaimDeferred> {
+  if (state?.state_details?.transition_id === transitionId || status === "ACCEPT") {
+    return state === null
+      ? yield* new ClaimLost({ reason: "the server accepted, but named no state" })
+      : accepted(state, transitionId)
+  }
+  const reason = details?.reason ?? `the server answered ${status}`
+  const heldBack = state?.type === "SCHEDULED" || status === "WAIT" || /concurrency limit/iu.test(reason)
+  return yield* heldBack ? new ClaimDeferred({ reason }) : new ClaimLost({ reason })
+})

@@ -89,11 +89,24 @@ const byCode: Readonly<Record<number, Category>> = {
 }
 
 /** The kind of an end that the agent had to report; `gone` for a job of which nothing is left. */
-export const categoryOf = (exit: Exit | undefined, gone: boolean): Category => {
+export const categoryOf = (
+  exit: Exit | undefined,
+  { deadline, gone }: { readonly deadline: boolean; readonly gone: boolean }
+): Category => {
+  if (deadline) return "deadline"
   if (gone) return "lost"
   if (exit === undefined) return "exit-code"
   const worded = byWords.find(([pattern]) => pattern.test(exit.text))
   if (worded !== undefined) return worded[1]
   if (exit.code === 0) return "unreported"
   return (exit.code === undefined ? undefined : byCode[exit.code]) ?? "exit-code"
+}
+
+/** Why a job has not started yet, in the platform's words. */
+export const troubleOf = (execution: JobExecution | undefined): string | undefined => {
+  const words = [
+    execution?.message,
+    ...Object.values(execution?.containers ?? {}).map((container) => container.message)
+  ].filter((each): each is string => typeof each === "string" && each !== "")
+  return words.length === 0 ? undefined : [...new Set(words)].join(" · ")
 }

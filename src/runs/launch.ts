@@ -2,29 +2,32 @@
  * One due run from the pool's offer to its infrastructure PID: prepare, ensure the workload, claim, start, write down.
  *
  * Invariant: what cannot run is refused before anything is started, by the holder of an accepted claim only; what may
- * pass claims nothing. After an accepted claim this fiber goes on to a started job, a hand-back or an end state, and a
- * drain only asks it to be quick.
+ * pass claims nothing. A run is claimed only on data that is half a second old at most, because the server would let a
+ * finished one be claimed. After an accepted claim this fiber goes on to a started job, a hand-back or an end state, and
+ * a drain only asks it to be quick.
  */
 import { Clock, Effect, Schema } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
+import type { Place } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
-import { CurrentLane } from "../http/lane.ts"
-import { handBackMessage } from "../job/claim-message.ts"
-import { flowRunTags, infrastructurePid } from "../job/infrastructure-pid.ts"
+import { type About, say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { handBack, proposeEnd } from "./act.ts"
 import { Board } from "./board.ts"
-import { claim, type Claim, type ClaimDeferred, type ClaimLost } from "./claim.ts"
+import { claim, type Claim, type ClaimDeferred, ClaimLost } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
-import { agentTag, attemptTag, poolTag } from "./normalise.ts"
-import { isCancelling } from "./phase.ts"
+import { type Earlier, earlierAttempts } from "./earlier.ts"
+import { agentTag, attemptTag, type Located, poolTag } from "./normalise.ts"
+import { isCancelling, retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
+import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare, type Prepared } from "./prepare.ts"
-import { earlierAttempts } from "./earlier.ts"
-import { say } from "../observe/say.ts"
+import { proposeEnd } from "./propose.ts"
+import { label, pidOf, writeDown } from "./record.ts"
+import { endRefused, giveBack } from "./refuse.ts"
+import { NotStarted, type NoLongerOurs, start } from "./start.ts"
+import { stop } from "./stop.ts"
 import { tellRun } from "./tell.ts"
-import { type NoLongerOurs, NotStarted, start } from "./start.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
 /** An earlier job of this run lives: it has to end (it is being stopped) before the run is claimed again. */
@@ -42,14 +45,42 @@ export type LaunchEnvironment =
   | RunsConfig
   | Board
   | Places
+  | CurrentPool
   | EnsuredWorkloads
   | Preparation
 
+/** A due run as the pool offered it; `seenAt` is when that was asked for, by the local clock in ms. */
+export interface Offer {
+  readonly run: FlowRun
+  readonly seenAt: number
+}
+
+/** The agent's wish to end. */
+export interface Drain {
+  /** True from the wish on: nothing is claimed or started after that. */
+  readonly asked: () => boolean
+  /** Ends when what was claimed has had its time. */
+  readonly over: Effect.Effect<void>
+}
+
+/** From an accepted claim on it is ours to settle: only the end of a drain cuts that short, and then the watch of the next agent settles it. */
+const settled =
+  ({ over }: Drain) =>
+  <A, E, R>(claimed: Effect.Effect<A | undefined, E, R>): Effect.Effect<A | undefined, E, R> =>
+    Effect.uninterruptible(Effect.raceFirst(claimed, Effect.as(over, undefined)))
+
 /** A job that was started, or taken over. */
 export interface Started {
-  readonly prepared: Prepared
+  readonly place: Place
   readonly commandId: string
+  readonly flowName: string | undefined
+  readonly streamOutput: boolean | undefined
 }
+
+/** A claim rests on data of the run that is at most this old, in ms. */
+const freshFor = 500
+/** The `Date` header has whole seconds: a run that is due within this second is due. */
+const dueWithin = 1_000
 
 /** Everything that may be done early for a run that is due soon: it fills the caches and makes the workload ready. */
 export const warm = Effect.fn("runs.warm")(function* (run: FlowRun) {
@@ -57,72 +88,101 @@ export const warm = Effect.fn("runs.warm")(function* (run: FlowRun) {
   yield* (yield* EnsuredWorkloads).ensure(prepared.wanted)
 })
 
-/**
- * Launches one due run. `drained` becomes true when the agent is to stop: nothing is claimed or started after that.
- * Returns the job, if one was started.
- */
+type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | ApiError
+
+/** Launches one due run, and returns the job, if one was started. */
 export const launch = Effect.fn("runs.launch")(function* (
-  run: FlowRun,
-  drained: () => boolean
-): Effect.fn.Return<
-  Started | undefined,
-  ClaimLost | ClaimDeferred | EarlierJobLives | ApiError,
-  LaunchEnvironment
-> {
-  if (drained()) return undefined
-  const prepared = yield* prepare(run).pipe(
-    Effect.tap((ready) => EnsuredWorkloads.use((ensured) => ensured.ensure(ready.wanted))),
+  offer: Offer,
+  drain: Drain
+): Effect.fn.Return<Started | undefined, LaunchError, LaunchEnvironment> {
+  if (drain.asked()) return undefined
+  const earlier = yield* earlierAttempts(offer.run)
+  if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.command.id })
+  if (earlier.adoptable !== undefined) {
+    return yield* settled(drain)(adopt(offer, earlier, earlier.adoptable))
+  }
+  const ready = yield* makeReady(offer.run)
+  if (drain.asked()) return undefined
+  const now = yield* stillDue(offer)
+  const again = isSameJob(offer.run, now.run) ? ready : yield* makeReady(now.run)
+  return yield* settled(drain)(
+    "problems" in again
+      ? refuse(now.run, earlier, again.problems)
+      : claimAndStart(now.run, again, earlier, drain.asked)
+  )
+})
+
+/** Ready to be claimed, or what its owner has to mend. What may pass by itself is an error. */
+const makeReady = Effect.fnUntraced(function* (
+  run: FlowRun
+): Effect.fn.Return<Prepared | { readonly problems: string }, ApiError, LaunchEnvironment> {
+  return yield* prepare(run).pipe(
+    Effect.tap((prepared) => EnsuredWorkloads.use((ensured) => ensured.ensure(prepared.wanted))),
     Effect.catchTag(["RunRefused", "WorkloadUnusable"], (error) =>
-      refuse(run, error.message).pipe(Effect.as(undefined))
+      Effect.succeed({ problems: error.message })
+    ),
+    // An org or GVC that does not exist, or a workload that the service does not take.
+    Effect.catchTag(["NotFound", "Refused", "Conflict"], (error) =>
+      error.service === "Control Plane" ? Effect.succeed({ problems: error.message }) : Effect.fail(error)
     )
   )
-  if (prepared === undefined || drained()) return undefined
-  const earlier = yield* earlierAttempts(run)
-  if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.id })
-  const config = yield* RunsConfig
-  const tryNumber = earlier.claims + 1
+})
+
+/** The run as it is now, by a read unless the offer is fresh; `ClaimLost` when it is no longer to be launched. */
+const stillDue = Effect.fnUntraced(function* (
+  offer: Offer
+): Effect.fn.Return<Offer, ClaimLost | ApiError, Prefect> {
+  const now = yield* Clock.currentTimeMillis
+  if (now >= offer.seenAt && now - offer.seenAt <= freshFor) return offer
+  const read = yield* Prefect.use((prefect) => prefect.readRun(offer.run.id))
+  const run = read.value
+  const due = timeOf(run.next_scheduled_start_time ?? run.expected_start_time) ?? read.at
+  if (run.state_type !== "SCHEDULED" || retriesInProcess(run) || due - read.at > dueWithin) {
+    return yield* new ClaimLost({ reason: `it is ${run.state_name ?? run.state_type} now` })
+  }
+  return { run, seenAt: now }
+})
+
+/** Whether what a job is made from is still the same. */
+const isSameJob = (a: FlowRun, b: FlowRun): boolean =>
+  a.deployment_id === b.deployment_id &&
+  a.name === b.name &&
+  JSON.stringify(a.job_variables ?? {}) === JSON.stringify(b.job_variables ?? {})
+
+const claimAndStart = Effect.fnUntraced(function* (
+  run: FlowRun,
+  prepared: Prepared,
+  earlier: Earlier,
+  drained: () => boolean
+): Effect.fn.Return<Started | undefined, LaunchError, LaunchEnvironment> {
+  const { agentLink } = yield* RunsConfig
+  const tried = { tryNumber: earlier.claims + 1, lost: earlier.lost }
   const provenAt = yield* Clock.currentTimeMillis
-  // From here on the claim is ours to settle: only a bound on the whole drain may cut this short.
-  return yield* Effect.uninterruptible(
-    Effect.gen(function* () {
-      const adopts = earlier.adoptable?.id
-      const held = yield* claim(run.id, {
-        agent: config.agentLink,
-        where: prepared.where,
-        tryNumber,
-        ...(adopts === undefined ? {} : { adopts })
-      })
-      if (adopts !== undefined) {
-        yield* adopt(run, held, prepared, adopts)
-        return { prepared, commandId: adopts }
-      }
-      if (drained()) {
-        yield* giveBack(run, held, prepared, tryNumber, "drain")
-        return undefined
-      }
-      return yield* startClaimed(run, held, prepared, tryNumber, provenAt, drained)
-    })
-  )
+  const held = yield* claim(run, { agent: agentLink, where: prepared.where, tryNumber: tried.tryNumber })
+  const about = aboutOf(run, prepared)
+  if (drained()) {
+    yield* giveBack(run, held, prepared.where, tried, "drain", "the agent is stopping", about)
+    return undefined
+  }
+  return yield* startClaimed(run, held, prepared, tried, provenAt, drained, about)
 })
 
 const startClaimed = Effect.fnUntraced(function* (
   run: FlowRun,
   held: Claim,
   prepared: Prepared,
-  tryNumber: number,
+  tried: { readonly tryNumber: number; readonly lost: number },
   provenAt: number,
-  drained: () => boolean
-) {
+  drained: () => boolean,
+  about: About
+): Effect.fn.Return<Started | undefined, ApiError, LaunchEnvironment> {
   const config = yield* RunsConfig
+  const ensured = yield* EnsuredWorkloads
   const { place } = prepared.wanted
   remember(yield* Board, yield* Places, run, prepared)
-  const about = aboutOf(run, prepared)
-  for (const warning of prepared.warnings) {
-    yield* say("warning", "Job", about, warning)
-    yield* tellRun(run.id, "warning", warning)
-  }
   yield* say("info", "Job", about, "Creating Control Plane job...")
-  const ensured = yield* EnsuredWorkloads
+  const lost = (reason: "lost" | "drain", why: string) =>
+    giveBack(run, held, prepared.where, tried, reason, why, about).pipe(Effect.as(undefined))
   const command = yield* start({
     runId: run.id,
     claim: held,
@@ -143,142 +203,130 @@ const startClaimed = Effect.fnUntraced(function* (
       Effect.catchTag("WorkloadUnusable", (error) => Effect.logWarning(error.message))
     )
   }).pipe(
-    Effect.map((id) => ({ id })),
-    Effect.catchTag("NotStarted", (error) => notStarted(run, held, prepared, tryNumber, error, drained)),
+    Effect.catchTag("NotStarted", (error) =>
+      say("warning", "Job", about, error.message).pipe(
+        // In doubt, only the watch may conclude: a job may yet show up.
+        Effect.andThen(error.surely ? notStarted(run, held, error, drained, lost) : Effect.succeed(undefined))
+      )
+    ),
     Effect.catchTag("NoLongerOurs", (error) => noLongerOurs(run, held, error)),
-    Effect.catchTag(["Refused", "Conflict", "Forbidden", "Unauthorised"], (error) =>
-      endRefused(run, held, prepared, error.message).pipe(Effect.as(undefined))
+    Effect.catchTag(["Refused", "Conflict"], (error) =>
+      endRefused(run, held, about, error.message).pipe(Effect.as(undefined))
+    ),
+    // A credential that ran out is nobody's end: the run waits in the pool, and what is wrong is said there.
+    Effect.catchTag(["Forbidden", "Unauthorised"], (error) =>
+      lost("drain", error.message).pipe(Effect.andThen(Effect.fail(error)))
     )
   )
   if (command === undefined) return undefined
-  yield* say(
-    "info",
-    "Job",
-    { ...about, command: command.id },
-    `Job started (try ${tryNumber}) in ${prepared.what.location}.`
-  )
-  yield* writeDown(run, held, prepared, command.id)
-  return { prepared, commandId: command.id } satisfies Started
+  const withCommand = { ...about, command: command.id }
+  yield* say("info", "Job", withCommand, `Job started (try ${tried.tryNumber}) in ${prepared.what.location}.`)
+  const job = { place, command: { id: command.id } }
+  if (!(yield* writeDown(run, held, job, command.provenAt, withCommand))) {
+    yield* stopOwn(run, place, command.id, prepared.what.location, withCommand)
+    return undefined
+  }
+  yield* tellWarnings(run, prepared, about).pipe(Effect.andThen(label(run.id)), Effect.forkDetach)
+  return {
+    place,
+    commandId: command.id,
+    flowName: prepared.flowName,
+    streamOutput: prepared.streamOutput
+  } satisfies Started
 })
 
-/** A job of a handed-back attempt that lives after all: the claim takes it over, and nothing is started. */
-const adopt = Effect.fnUntraced(function* (run: FlowRun, held: Claim, prepared: Prepared, command: string) {
-  remember(yield* Board, yield* Places, run, prepared)
-  yield* say(
-    "info",
-    "Job",
-    { ...aboutOf(run, prepared), command },
-    "Its job of an earlier attempt lives: taken over."
-  )
-  yield* writeDown(run, held, prepared, command)
+/** Said after the start, so that words never delay a job. */
+const tellWarnings = Effect.fnUntraced(function* (run: FlowRun, prepared: Prepared, about: About) {
+  for (const warning of prepared.warnings) {
+    yield* say("warning", "Job", about, warning)
+    yield* tellRun(run.id, "warning", warning)
+  }
 })
 
-/** PID and tags in one PATCH; a failure is repaired by the watch, which finds the command by its tags. */
-const writeDown = Effect.fnUntraced(function* (
+/** A newer attempt has the run: our own job must not live. */
+const stopOwn = Effect.fnUntraced(function* (
   run: FlowRun,
-  held: Claim,
-  prepared: Prepared,
-  commandId: string
+  place: Place,
+  commandId: string,
+  location: string,
+  about: About
 ) {
-  const prefect = yield* Prefect
-  const config = yield* RunsConfig
-  const { workload } = prepared.wanted.place
-  const pid = { org: workload.org, gvc: workload.gvc, workload: workload.name, commandId }
-  yield* prefect
-    .changeRun(run.id, {
-      infrastructurePid: infrastructurePid(pid),
-      tags: [...new Set([...run.tags, ...flowRunTags(pid)])]
-    })
-    .pipe(
-      Effect.catch((error) =>
-        say(
-          "warning",
-          "Job",
-          aboutOf(run, prepared),
-          `PID not written yet (${error.message}); the watch will write it.`
-        )
-      )
-    )
-  yield* prefect
-    .labelRun(run.id, {
-      "prefect.worker.name": config.workerName,
-      "prefect.worker.type": "cpln",
-      "prefect.work-pool.name": config.pool,
-      "prefect.work-pool.id": config.poolId
-    })
-    .pipe(
-      Effect.provideService(CurrentLane, "sweep"),
-      Effect.catch((error) => Effect.logDebug(`labels of run ${run.id} not written: ${error.message}`))
-    )
-  yield* Effect.logDebug(`run ${run.id} is attempt ${held.attempt}`)
-})
-
-/** Only the holder of an accepted claim writes a refusal, so that two agents never end each other's runs. */
-const refuse = Effect.fnUntraced(function* (run: FlowRun, problems: string) {
-  const config = yield* RunsConfig
-  const held = yield* claim(run.id, { agent: config.agentLink, where: "-", tryNumber: 1 })
-  yield* endRefused(run, held, undefined, problems)
-}, Effect.uninterruptible)
-
-const endRefused = Effect.fnUntraced(function* (
-  run: FlowRun,
-  held: Claim,
-  prepared: Prepared | undefined,
-  problems: string
-) {
-  const about = aboutOf(run, prepared)
-  yield* say("error", "Job", about, `This run cannot be started: ${problems}`)
-  yield* tellRun(run.id, "error", `This run cannot be started on Control Plane.\n${problems}`)
-  yield* proposeEnd(
-    { ...run, state_id: held.state.id },
-    "CRASHED",
-    held.attempt,
-    `This run cannot be started on Control Plane. ${problems}`
-  )
+  const memory = (yield* Board).of(run.id)
+  const command = {
+    id: commandId,
+    type: "runCronWorkload",
+    created: "",
+    lifecycleStage: "pending",
+    spec: { location }
+  }
+  yield* stop({
+    found: { place, command, at: 0 },
+    memory,
+    area: "Kill",
+    about,
+    why: "a newer attempt has the run",
+    confirm: Effect.succeed(true)
+  })
 })
 
 const notStarted = Effect.fnUntraced(function* (
   run: FlowRun,
   held: Claim,
-  prepared: Prepared,
-  tryNumber: number,
   error: NotStarted,
-  drained: () => boolean
+  drained: () => boolean,
+  lost: (reason: "lost" | "drain", why: string) => Effect.Effect<undefined, ApiError, Prefect | RunsConfig>
 ) {
-  yield* say("warning", "Job", aboutOf(run, prepared), error.message)
-  // In doubt, only the watch may conclude: a job may yet show up.
-  if (error.surely) yield* giveBack(run, held, prepared, tryNumber, drained() ? "drain" : "lost")
+  const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value
+  // Cancelled meanwhile, and no job was ever made: there is nothing to wait for.
+  if (isCancelling(now)) return yield* cancelUnstarted(now, held)
+  return yield* lost(drained() ? "drain" : "lost", error.reason)
+})
+
+const cancelUnstarted = Effect.fnUntraced(function* (run: FlowRun, held: Claim) {
+  yield* proposeEnd(run, "CANCELLED", held.transitionId, "Cancelled before its job was started")
   return undefined
 })
 
-/** Somebody cancelled, deleted or moved the run while we were starting; nothing lives of what we posted. */
+/** Somebody cancelled, deleted or moved the run while we were starting; nothing was posted since the last proof. */
 const noLongerOurs = Effect.fnUntraced(function* (run: FlowRun, held: Claim, error: NoLongerOurs) {
   yield* say("info", "Job", { runId: run.id }, error.message)
   const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value
-  if (isCancelling(now))
-    yield* proposeEnd(now, "CANCELLED", held.attempt, "Cancelled before its job was started")
-  return undefined
+  return isCancelling(now) ? yield* cancelUnstarted(now, held) : undefined
 })
 
-const giveBack = Effect.fnUntraced(function* (
-  run: FlowRun,
-  held: Claim,
-  prepared: Prepared,
-  tryNumber: number,
-  reason: "lost" | "drain"
-) {
-  const config = yield* RunsConfig
-  const message = handBackMessage({
-    agent: config.agentLink,
-    transitionId: held.transitionId,
-    where: prepared.where,
-    tryNumber,
-    reason
+/** A job of a handed-back attempt that lives after all: the claim takes it over where it is, and nothing is started. */
+const adopt = Effect.fnUntraced(function* (
+  offer: Offer,
+  earlier: Earlier,
+  job: Located
+): Effect.fn.Return<Started, ClaimLost | ClaimDeferred | ApiError, LaunchEnvironment> {
+  const { agentLink } = yield* RunsConfig
+  const { run } = yield* stillDue(offer)
+  const { gvc, name, org } = job.place.workload
+  const held = yield* claim(run, {
+    agent: agentLink,
+    where: `${org}:${gvc}:${name}`,
+    tryNumber: earlier.claims + 1,
+    adopts: job.command.id
   })
-  const written = yield* handBack({ ...run, state_id: held.state.id }, held.attempt, message)
-  if (written === "written") {
-    yield* say("info", "Job", aboutOf(run, prepared), `Handed back to the pool (${reason}).`)
-  }
+  const about = { runId: run.id, gvc, workload: name, command: job.command.id }
+  const places = yield* Places
+  places.remember(job.place)
+  ;(yield* Board).of(run.id).place = job.place
+  yield* say("info", "Job", about, "Its job of an earlier attempt lives: taken over.")
+  yield* writeDown(run, held, job, yield* Clock.currentTimeMillis, about)
+  return { place: job.place, commandId: pidOf(job).commandId, flowName: undefined, streamOutput: undefined }
+})
+
+const refuse = Effect.fnUntraced(function* (
+  run: FlowRun,
+  earlier: Earlier,
+  problems: string
+): Effect.fn.Return<undefined, LaunchError, LaunchEnvironment> {
+  const { agentLink } = yield* RunsConfig
+  const held = yield* claim(run, { agent: agentLink, where: "-", tryNumber: earlier.claims + 1 })
+  yield* endRefused(run, held, { runId: run.id }, problems)
+  return undefined
 })
 
 const remember = (
@@ -295,9 +343,9 @@ const remember = (
   memory.streamOutput = prepared.streamOutput
 }
 
-const aboutOf = (run: FlowRun, prepared: Prepared | undefined) => ({
-  flow: prepared?.flowName,
+const aboutOf = (run: FlowRun, prepared: Prepared): About => ({
+  flow: prepared.flowName,
   runId: run.id,
-  gvc: prepared?.wanted.place.workload.gvc,
-  workload: prepared?.wanted.place.workload.name
+  gvc: prepared.wanted.place.workload.gvc,
+  workload: prepared.wanted.place.workload.name
 })

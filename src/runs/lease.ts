@@ -8,7 +8,7 @@ import { Clock, Effect } from "effect"
 import type { Seen } from "../http/seen.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import type { RunMemory } from "./board.ts"
+import type { AttemptMemory } from "./board.ts"
 import { timeOf } from "./phase.ts"
 
 /** The first lease lives 300 s, or as short as the deployment's grace period says, which may be a minute; ours live 300 s. */
@@ -19,7 +19,7 @@ const leaseSeconds = 300
 /** Does nothing for a run without a lease, or whose lease is fresh. A lease that is gone is the server's decision. */
 export const renewLease = Effect.fn("runs.renewLease")(function* (
   { at, value: run }: Seen<FlowRun>,
-  memory: RunMemory
+  memory: AttemptMemory
 ) {
   const lease = run.state?.state_details?.deployment_concurrency_lease_id ?? undefined
   if (run.state_type !== "PENDING" || lease === undefined) return

@@ -1,188 +1,258 @@
 /**
  * Finds the commands of one run, with as few requests as the case allows: what the bulk query saw, else what is
- * remembered as final, else single reads by PID, by tag, and at last by the places of the claim history.
+ * remembered as final, else single reads: its PID, and at last every place that its claims name.
  *
- * Invariant: a look that could not be made is "unreachable", never "absent"; absence is counted look by look.
+ * Invariant: a look that could not be made is "unreachable", never "absent". No verdict rests on a command that a newer
+ * attempt may have replaced, and absence is counted look by look, after the run's history was read.
  */
 import { Clock, Effect } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import type { Command } from "../cpln/schemas.ts"
+import { at, type Place } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
+import type { Seen } from "../http/seen.ts"
+import { transitionOf } from "../job/attempt.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
-import { Prefect } from "../prefect/prefect.ts"
-import type { FlowRun } from "../prefect/schemas.ts"
-import { executionOf } from "./act.ts"
-import type { RunMemory } from "./board.ts"
-import { RunsConfig } from "./config.ts"
-import { claimsOf, commandsOfRun, placesOf } from "./earlier.ts"
-import { type CurrentAttempt, isFinal, type Sorted, sortOut } from "./normalise.ts"
-import { at, type Place } from "../cpln/place.ts"
-import { placeFromText, Places } from "./places.ts"
-import { timeOf } from "./phase.ts"
 import { type About, say } from "../observe/say.ts"
+import type { Prefect } from "../prefect/prefect.ts"
+import type { FlowRun } from "../prefect/schemas.ts"
+import { executionOf } from "./executions.ts"
+import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
+import { RunsConfig } from "./config.ts"
+import { commandsOfRun } from "./earlier.ts"
+import { adoptions, type History, placesOf, readHistory } from "./history.ts"
+import { attemptTag, type CurrentAttempt, type Located, sortOut, tagOf } from "./normalise.ts"
+import { retriesInProcess } from "./phase.ts"
+import { placeFromText, type Places } from "./places.ts"
 
-/** What a bulk query of one place saw of this run: its live commands, and the service's clock. */
-export interface Bulk {
-  readonly place: Place
-  readonly commands: ReadonlyArray<Command>
-  readonly at: number
+/** The run's live commands, as the bulk queries saw them. */
+export type Bulk = ReadonlyArray<Located>
+
+export interface Absent {
+  readonly _tag: "Absent"
+  readonly gone: boolean
+  readonly provenAbsent: boolean
+  readonly whose: "ours" | "nobody" | "other"
+  readonly strays: ReadonlyArray<Located>
 }
 
 export type Look =
   | { readonly _tag: "Unreachable"; readonly why: string }
-  | ({ readonly _tag: "Found"; readonly place: Place; readonly at: number; readonly current: Command } & Pick<
-      Sorted,
-      "strays"
-    >)
-  | {
-      readonly _tag: "Absent"
-      readonly gone: boolean
-      readonly provenAbsent: boolean
-      readonly whose: "ours" | "nobody" | "other"
-      readonly place: Place | undefined
-      readonly strays: ReadonlyArray<Command>
-    }
+  | { readonly _tag: "Found"; readonly current: Located; readonly strays: ReadonlyArray<Located> }
+  | Absent
 
 /** 404 counts as gone after this many looks, as the manual of the Python agent says. */
 export const looksUntilGone = 5
-/** The two queries that prove absence are at least this far apart, in ms. */
+/** The two searches that prove absence are at least this far apart, in ms. */
 const apart = 30_000
-
-export const attemptOf = (run: FlowRun): CurrentAttempt => ({
-  transitionId:
-    run.state_type === "PENDING" ? (run.state?.state_details?.transition_id ?? undefined) : undefined,
-  adopted: run.state_type === "PENDING" ? parseClaimMessage(run.state?.message ?? "")?.adopts : undefined
-})
+/** A search that found nothing is not repeated sooner, in ms. */
+const searchEvery = 10_000
 
 type Environment = Prefect | ControlPlane | Places | RunsConfig
 
 export const look = Effect.fn("runs.look")(
   function* (
-    run: FlowRun,
-    seenAt: number,
+    seen: Seen<FlowRun>,
     memory: RunMemory,
-    bulk: Bulk | undefined,
+    bulk: Bulk,
     about: About
   ): Effect.fn.Return<Look, ApiError, Environment> {
+    const run = seen.value
+    const mem = attemptMemory(memory, run)
     const attempt = attemptOf(run)
-    if (bulk !== undefined) {
-      const sorted = sortOut(bulk.commands, attempt)
-      if (sorted.current !== undefined && !isFinal(sorted.current))
-        return found(memory, bulk.place, bulk.at, sorted)
+    const sorted = sortOut(bulk, attempt)
+    // What lives may be an older attempt while the newer one is final already: the PID, or the claim, has to agree.
+    const agrees =
+      attempt.transitionId !== undefined ||
+      sorted.current?.command.id === parseInfrastructurePid(run.infrastructure_pid ?? "")?.commandId
+    if (sorted.current !== undefined && agrees) return found(memory, sorted.current, sorted.strays)
+    const final = mem.final
+    if (final !== undefined && isSettled(final.found, attempt)) {
+      const { command } = final.found
+      return found(
+        memory,
+        final.found,
+        bulk.filter((each) => each.command.id !== command.id)
+      )
     }
-    const final = memory.final
-    if (final !== undefined && memory.place !== undefined && isSettledFinal(final.command, run)) {
-      return found(memory, memory.place, seenAt, {
-        current: final.command,
-        strays: sortOut(bulk?.commands ?? [], attempt).strays
-      })
-    }
-    return yield* single(run, seenAt, memory, about)
+    // Such a run needs no job: only what lives matters, and the bulk queries saw that.
+    if (bulk.length === 0 && needsNoJob(run)) return nothing([])
+    return yield* search(seen, mem, memory, bulk, about)
   },
   Effect.catchTag(["Unavailable", "RateLimited", "Undecodable", "Unauthorised", "Forbidden"], (error) =>
     Effect.succeed<Look>({ _tag: "Unreachable", why: error.message })
   )
 )
 
-/** `completed` and `cancelled` are permanent; `failed` may be corrected, so it is read again until it was seen twice. */
-const isSettledFinal = (command: Command, run: FlowRun): boolean =>
-  command.lifecycleStage !== "failed" && (run.infrastructure_pid ?? "").endsWith(command.id)
+const attemptOf = (run: FlowRun): CurrentAttempt =>
+  run.state_type === "PENDING"
+    ? {
+        transitionId: run.state?.state_details?.transition_id ?? undefined,
+        adopted: parseClaimMessage(run.state?.message ?? "")?.adopts
+      }
+    : { transitionId: undefined, adopted: undefined }
 
-const found = (memory: RunMemory, place: Place, at: number, sorted: Sorted): Look => {
-  memory.place = place
-  memory.absent = undefined
-  memory.notFound = { looks: 0, lastAt: 0 }
-  return { _tag: "Found", place, at, current: sorted.current!, strays: sorted.strays }
+const needsNoJob = (run: FlowRun): boolean =>
+  (run.state_type === "SCHEDULED" && !retriesInProcess(run)) ||
+  (run.state_type === "PAUSED" && run.state?.state_details?.pause_reschedule === true)
+
+/** `completed` and `cancelled` are permanent; `failed` may be corrected, so it is read again until it was seen twice. */
+const isSettled = ({ command }: Located, { adopted, transitionId }: CurrentAttempt): boolean =>
+  command.lifecycleStage !== "failed" &&
+  (transitionId === undefined ||
+    command.id === adopted ||
+    transitionOf(tagOf(command, attemptTag) ?? "") === transitionId)
+
+const found = (memory: RunMemory, current: Located, strays: ReadonlyArray<Located>): Look => {
+  memory.place = current.place
+  memory.attempt.absent = undefined
+  memory.attempt.notFound = { looks: 0, lastAt: 0, gone: false }
+  return { _tag: "Found", current, strays }
 }
 
-const single = Effect.fnUntraced(function* (
-  run: FlowRun,
-  seenAt: number,
-  memory: RunMemory,
-  about: About
-): Effect.fn.Return<Look, ApiError, Environment> {
-  const now = yield* Clock.currentTimeMillis
-  const attempt = attemptOf(run)
-  const pid = parseInfrastructurePid(run.infrastructure_pid ?? "")
-  // The PID of an earlier attempt stays on the run: while it is PENDING only a command of this claim counts.
-  if (pid !== undefined && attempt.transitionId === undefined) {
-    const place = yield* placeFromText(run.infrastructure_pid ?? "")
-    if (place === undefined) return { _tag: "Unreachable", why: `no credential for org ${pid.org}` }
-    return yield* byPid(place, pid.commandId, memory, now, about)
-  }
-  const claimed = parseClaimMessage(run.state?.message ?? "")
-  const direct = memory.place ?? (claimed === undefined ? undefined : yield* placeFromText(claimed.where))
-  const history =
-    direct === undefined ? claimsOf(yield* Prefect.use((prefect) => prefect.history(run.id))) : undefined
-  const places = direct === undefined ? yield* placesOf(run, history!) : [direct]
-  const looks = yield* Effect.forEach(places, (place) =>
-    Effect.map(commandsOfRun(run.id, place), (seen) => ({ place, seen }))
-  )
-  const strays: Array<Command> = []
-  for (const { place, seen } of looks) {
-    const sorted = sortOut(seen.value, attempt)
-    if (sorted.current !== undefined) return found(memory, place, seen.at, sorted)
-    strays.push(...sorted.strays)
-  }
-  const claims = (history?.claims.length ?? 0) + (claimed === undefined ? 0 : 1)
-  const whose = claims > 0 ? "ours" : (run.infrastructure_pid ?? undefined) === undefined ? "nobody" : "other"
-  return {
-    _tag: "Absent",
-    gone: false,
-    provenAbsent: yield* isProvenAbsent(run, seenAt, memory, now),
-    whose,
-    place: places[0],
-    strays
-  }
+const nothing = (strays: ReadonlyArray<Located>): Absent => ({
+  _tag: "Absent",
+  gone: false,
+  provenAbsent: false,
+  whose: "nobody",
+  strays
 })
 
-const byPid = Effect.fnUntraced(function* (
-  place: Place,
-  commandId: string,
+/** By the PID where that is enough, else in every place that the history names. */
+const search = Effect.fnUntraced(function* (
+  seen: Seen<FlowRun>,
+  mem: AttemptMemory,
   memory: RunMemory,
-  now: number,
+  bulk: Bulk,
   about: About
 ): Effect.fn.Return<Look, ApiError, Environment> {
+  const run = seen.value
   const { monitorInterval } = yield* RunsConfig
-  const absent = (): Look => ({
-    _tag: "Absent",
-    gone: memory.notFound.looks >= looksUntilGone,
-    provenAbsent: false,
-    whose: "ours",
-    place,
-    strays: []
-  })
-  // Between two counted looks nothing new can be learned.
-  if (memory.notFound.looks > 0 && now - memory.notFound.lastAt < monitorInterval * 0.9) return absent()
-  const command = yield* Commands.use((commands) => commands.get(place.workload, commandId)).pipe(
+  const now = yield* Clock.currentTimeMillis
+  const pace = Math.min(searchEvery, monitorInterval * 0.9)
+  if (bulk.length === 0 && mem.absent !== undefined && now - mem.absent.lastAt < pace) {
+    return yield* absence(seen, mem, yield* historyOf(run, mem), now, false, [], about)
+  }
+  const attempt = attemptOf(run)
+  const history = yield* historyOf(run, mem)
+  const byPid = yield* commandOfPid(run)
+  if (byPid === "no credential") {
+    return { _tag: "Unreachable", why: `no credential for where its PID ${run.infrastructure_pid} points` }
+  }
+  if (byPid !== undefined && isOfAttempt(byPid, attempt, history)) {
+    return found(
+      memory,
+      byPid,
+      bulk.filter((each) => each.command.id !== byPid.command.id)
+    )
+  }
+  const { places, unreachable } = yield* placesOf(run, history)
+  const known = memory.place === undefined ? places : withPlace(places, memory.place)
+  const all = (yield* Effect.forEach(known, (place) => commandsOfRun(run.id, place), {
+    concurrency: 4
+  })).flat()
+  const sorted = sortOut(all, attempt, adoptions(history))
+  if (sorted.current !== undefined) return found(memory, sorted.current, sorted.strays)
+  if (unreachable.length > 0) {
+    return { _tag: "Unreachable", why: `no credential for ${unreachable.join(", ")}` }
+  }
+  return yield* absence(seen, mem, history, now, true, sorted.strays, about)
+})
+
+/** Read again when the run's state is another one; the claims of a run never change otherwise. */
+const historyOf = Effect.fnUntraced(function* (run: FlowRun, mem: AttemptMemory) {
+  const known = mem.history
+  if (known !== undefined && known.stateId === run.state_id) return known.of
+  const read = yield* readHistory(run.id)
+  mem.history = { stateId: run.state_id, of: read }
+  return read
+})
+
+const commandOfPid = Effect.fnUntraced(function* (
+  run: FlowRun
+): Effect.fn.Return<Located | "no credential" | undefined, ApiError, Environment> {
+  const pid = parseInfrastructurePid(run.infrastructure_pid ?? "")
+  if (pid === undefined) return undefined
+  const place = yield* placeFromText(run.infrastructure_pid ?? "")
+  if (place === undefined || place === "no credential") return place
+  return yield* Commands.use((commands) => commands.get(place.workload, pid.commandId)).pipe(
+    Effect.map((read): Located => ({ place, command: read.value, at: read.at })),
     Effect.catchTag("NotFound", () => Effect.succeed(undefined)),
     at(place.access)
   )
-  if (command !== undefined) return found(memory, place, command.at, { current: command.value, strays: [] })
-  memory.notFound = { looks: memory.notFound.looks + 1, lastAt: now }
+})
+
+/** Whether no newer attempt than this command's was claimed. */
+const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, { claims }: History): boolean => {
+  const transition = transitionOf(tagOf(command, attemptTag) ?? "")
+  if (attempt.transitionId !== undefined) {
+    return transition === attempt.transitionId || command.id === attempt.adopted
+  }
+  const newest = claims.at(-1)
+  return newest === undefined || newest.transitionId === transition || newest.adopts === command.id
+}
+
+const withPlace = (places: ReadonlyArray<Place>, extra: Place): ReadonlyArray<Place> =>
+  places.some((each) => each.workload.path === extra.workload.path) ? places : [...places, extra]
+
+/** Counts a look that found nothing (when `counted`) and says what that proves by now. */
+const absence = Effect.fnUntraced(function* (
+  { at: seenAt, value: run }: Seen<FlowRun>,
+  mem: AttemptMemory,
+  history: History,
+  now: number,
+  counted: boolean,
+  strays: ReadonlyArray<Located>,
+  about: About
+): Effect.fn.Return<Look, ApiError, Environment> {
+  const { launchDeadline } = yield* RunsConfig
+  if (counted) mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now }
+  const whose =
+    history.claims.length > 0
+      ? "ours"
+      : (run.infrastructure_pid ?? undefined) === undefined
+        ? "nobody"
+        : "other"
+  if (counted && jobWasThere(run, history)) yield* countNotFound(run, mem, now, about)
+  const claimedAt = history.claims.at(-1)?.at
+  const old = claimedAt === undefined || seenAt - claimedAt > launchDeadline
+  const searched = mem.absent !== undefined && mem.absent.lastAt - mem.absent.firstAt >= apart
+  return { _tag: "Absent", gone: mem.notFound.gone, provenAbsent: old && searched, whose, strays }
+})
+
+/**
+ * That a job existed is sure once the run left PENDING. Before that, a PID proves it only when it can be of no earlier
+ * attempt.
+ */
+const jobWasThere = (run: FlowRun, { claims }: History): boolean =>
+  claims.length > 0 &&
+  (run.state_type !== "PENDING" ||
+    (claims.length === 1 && parseInfrastructurePid(run.infrastructure_pid ?? "") !== undefined))
+
+/** One look in each monitor interval. After the last, the job executions must not show the job either. */
+const countNotFound = Effect.fnUntraced(function* (
+  run: FlowRun,
+  mem: AttemptMemory,
+  now: number,
+  about: About
+): Effect.fn.Return<void, ApiError, Environment> {
+  const { monitorInterval } = yield* RunsConfig
+  const { gone, lastAt, looks } = mem.notFound
+  if (gone || (looks > 0 && now - lastAt < monitorInterval * 0.9)) return
+  mem.notFound = { looks: Math.min(looks + 1, looksUntilGone), lastAt: now, gone: false }
+  const pid = parseInfrastructurePid(run.infrastructure_pid ?? "")
   yield* say(
     "warning",
     "Sync CPLN→Prefect",
-    { ...about, gvc: place.workload.gvc, workload: place.workload.name, command: commandId },
-    `Got 404 (${memory.notFound.looks}/${looksUntilGone}): the command does not exist.`
+    { ...about, gvc: pid?.gvc, workload: pid?.workload, command: pid?.commandId },
+    `Got 404 (${mem.notFound.looks}/${looksUntilGone}): ${pid === undefined ? "no job of this run is found" : "the command does not exist"}.`
   )
-  if (memory.notFound.looks >= looksUntilGone && (yield* executionOf(place, commandId)) !== undefined) {
-    return { _tag: "Unreachable", why: "the command gives 404, but its job execution is still listed" }
-  }
-  return absent()
-})
-
-/** Two queries far enough apart, and a claim (or a cancel) that is older than the launch deadline. */
-const isProvenAbsent = Effect.fnUntraced(function* (
-  run: FlowRun,
-  seenAt: number,
-  memory: RunMemory,
-  now: number
-) {
-  const { launchDeadline } = yield* RunsConfig
-  memory.absent = { firstAt: memory.absent?.firstAt ?? now, lastAt: now }
-  const age = seenAt - (timeOf(run.state?.timestamp) ?? seenAt)
-  return memory.absent.lastAt - memory.absent.firstAt >= apart && age > launchDeadline
+  if (mem.notFound.looks < looksUntilGone) return
+  const place = pid === undefined ? undefined : yield* placeFromText(run.infrastructure_pid ?? "")
+  const listed =
+    pid === undefined || place === undefined || place === "no credential"
+      ? undefined
+      : yield* executionOf(place, pid.commandId)
+  if (listed === undefined) mem.notFound = { ...mem.notFound, gone: true }
 })

@@ -4,7 +4,9 @@
  *
  * Invariant: a command of an older attempt, or a double of the current one, is only ever stopped; it never decides.
  */
+import type { Place } from "../cpln/place.ts"
 import type { Command, JobExecution } from "../cpln/schemas.ts"
+import { transitionOf } from "../job/attempt.ts"
 import { exitOf } from "./diagnose.ts"
 import type { Observation } from "./decide.ts"
 import { timeOf } from "./phase.ts"
@@ -23,6 +25,13 @@ const finalStages = new Set(["completed", "failed", "cancelled"])
 /** An unknown stage is not final. */
 export const isFinal = (command: Command): boolean => finalStages.has(command.lifecycleStage)
 
+/** A command, the place it is in, and the service's clock when it was read, in ms since 1970. */
+export interface Located {
+  readonly place: Place
+  readonly command: Command
+  readonly at: number
+}
+
 /** What names the current attempt of a run. */
 export interface CurrentAttempt {
   /** Transition id of the PENDING state, when the run is PENDING. */
@@ -33,31 +42,48 @@ export interface CurrentAttempt {
 
 /** The commands of one run, sorted out: the one that counts, and those that must be stopped if they live. */
 export interface Sorted {
-  readonly current: Command | undefined
-  readonly strays: ReadonlyArray<Command>
+  readonly current: Located | undefined
+  readonly strays: ReadonlyArray<Located>
 }
 
-/** `commands` are those of one run, whatever their attempt and stage. */
-export const sortOut = (commands: ReadonlyArray<Command>, attempt: CurrentAttempt): Sorted => {
-  const belongs = currentAttempt(commands, attempt)
-  const mine = commands.filter(belongs).sort(oldestFirst)
-  const current = mine[0]
-  return { current, strays: commands.filter((each) => each !== current && !isFinal(each)) }
+/**
+ * `found` are those of one run, whatever their attempt, stage and place. `adopted` gives the attempt that took a command
+ * over, by command id.
+ */
+export const sortOut = (
+  found: ReadonlyArray<Located>,
+  attempt: CurrentAttempt,
+  adopted: ReadonlyMap<string, string> = new Map()
+): Sorted => {
+  const current = found.filter(currentAttempt(found, attempt, adopted)).sort(oldestFirst)[0]
+  return {
+    current,
+    strays: found.filter((each) => each !== current && !isFinal(each.command))
+  }
 }
 
 /** Attempts sort by time; commands without the tag (the Python agent's) are the oldest. */
-const currentAttempt = (commands: ReadonlyArray<Command>, attempt: CurrentAttempt) => {
-  if (attempt.transitionId !== undefined) {
-    const { transitionId, adopted } = attempt
-    return (each: Command) =>
-      each.id === adopted || (tagOf(each, attemptTag)?.endsWith(`_${transitionId}`) ?? false)
+const currentAttempt = (
+  found: ReadonlyArray<Located>,
+  { adopted, transitionId }: CurrentAttempt,
+  adoptions: ReadonlyMap<string, string>
+) => {
+  const attemptOf = ({ command }: Located) => adoptions.get(command.id) ?? tagOf(command, attemptTag) ?? ""
+  if (transitionId !== undefined) {
+    return (each: Located) => each.command.id === adopted || transitionOf(attemptOf(each)) === transitionId
   }
-  const newest = commands.map((each) => tagOf(each, attemptTag) ?? "").reduce((a, b) => (b > a ? b : a), "")
-  return (each: Command) => (tagOf(each, attemptTag) ?? "") === newest
+  const newest = found.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
+  return (each: Located) => attemptOf(each) === newest
 }
 
-const oldestFirst = (a: Command, b: Command) =>
-  a.created === b.created ? (a.id < b.id ? -1 : 1) : a.created < b.created ? -1 : 1
+const oldestFirst = (a: Located, b: Located) =>
+  a.command.created === b.command.created
+    ? a.command.id < b.command.id
+      ? -1
+      : 1
+    : a.command.created < b.command.created
+      ? -1
+      : 1
 
 /** What the agent remembers of a run between looks; ages in milliseconds. */
 export interface Remembered {

@@ -2,7 +2,7 @@
  * Folds what Prefect says of a flow run into the few phases that decisions know.
  *
  * Invariant: decided on the state's type, with two exceptions: the name "Cancelling" on type CANCELLED is the legacy way
- * to ask for a cancel, and a state that we do not know counts as running, so that nothing is done about it.
+ * to ask for a cancel. Nothing is decided about a run in a state that we do not know.
  */
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { Phase, RunView } from "./decide.ts"
@@ -14,6 +14,9 @@ export const isCancelling = (run: FlowRun): boolean =>
 
 /** True for COMPLETED, FAILED, CANCELLED and CRASHED: a state that the agent never changes. */
 export const isOver = (run: FlowRun): boolean => over.has(run.state_type ?? "") && !isCancelling(run)
+
+const known = new Set([...over, "SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"])
+export const isKnownState = (run: FlowRun): boolean => known.has(run.state_type ?? "")
 
 /** The engine waits inside its job: such a run is SCHEDULED, but never ours to claim. */
 export const retriesInProcess = (run: FlowRun): boolean =>

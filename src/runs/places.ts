@@ -10,8 +10,6 @@ import { type Place, placeKey } from "../cpln/place.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
 import { RunsConfig } from "./config.ts"
 
-export { at, type Place, placeKey } from "../cpln/place.ts"
-
 /** The places with live work, and the access that opened each org; bounded by the work that is live. */
 export class Places extends Context.Service<
   Places,
@@ -44,7 +42,7 @@ export class Places extends Context.Service<
  */
 export const placeFromText = Effect.fnUntraced(function* (
   text: string
-): Effect.fn.Return<Place | undefined, never, Places | RunsConfig> {
+): Effect.fn.Return<Place | "no credential" | undefined, never, Places | RunsConfig> {
   const [org, gvc, name, ...rest] = text.split(":")
   if (!org || !gvc || !name || rest.length > 1) return undefined
   const places = yield* Places
@@ -54,5 +52,5 @@ export const placeFromText = Effect.fnUntraced(function* (
     (injected.token === undefined
       ? undefined
       : new Access({ endpoint: injected.endpoint, org, token: injected.token }))
-  return access === undefined ? undefined : { access, workload: new WorkloadRef({ org, gvc, name }) }
+  return access === undefined ? "no credential" : { access, workload: new WorkloadRef({ org, gvc, name }) }
 })

@@ -23,7 +23,10 @@ export class CurrentPool extends Context.Service<
         const pool = yield* Ref.make(first)
         return CurrentPool.of({
           get: Ref.get(pool),
-          refresh: Effect.tap(prefect.readWorkPool(first.name), (read) => Ref.set(pool, read))
+          // Another pool under the same name is not served: its template is not ours.
+          refresh: Effect.tap(prefect.readWorkPool(first.name), (read) =>
+            read.id === first.id ? Ref.set(pool, read) : Effect.void
+          )
         })
       })
     )

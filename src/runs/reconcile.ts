@@ -4,169 +4,221 @@
  *
  * Invariant: at most one reconcile per run is under way in this process, and none while the run is being launched here.
  */
-import { Clock, Effect, Option } from "effect"
+import { Clock, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import type { Command } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { handBackMessage, parseClaimMessage } from "../job/claim-message.ts"
-import { flowRunTags, infrastructurePid } from "../job/infrastructure-pid.ts"
+import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { Relay } from "../logs/relay.ts"
-import { Prefect } from "../prefect/prefect.ts"
+import { duration } from "../observe/duration.ts"
+import { type About, type Area, say } from "../observe/say.ts"
+import type { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { duration, executionOf, handBack, makeClaimable, proposeEnd, stop } from "./act.ts"
 import { Board, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
-import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
 import { type Crash, crashLog, crashMessage, sentence, whereOf } from "./crash.ts"
-import { categoryOf } from "./diagnose.ts"
-import { claimsOf } from "./earlier.ts"
+import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
+import { categoryOf, troubleOf } from "./diagnose.ts"
+import { executionOf } from "./executions.ts"
+import { readHistory } from "./history.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
-import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
-import { isOver, viewOf } from "./phase.ts"
-import type { Place } from "../cpln/place.ts"
+import {
+  agentTag,
+  attemptTag,
+  hasSideContainers,
+  isFinal,
+  type Located,
+  observe,
+  tagOf
+} from "./normalise.ts"
+import { isKnownState, isOver, viewOf } from "./phase.ts"
 import type { Places } from "./places.ts"
+import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare } from "./prepare.ts"
-import { type About, type Area, say } from "../observe/say.ts"
+import { handBack, isUnchanged, makeClaimable, proposeEnd, type Written } from "./propose.ts"
+import { pidOf, writePid } from "./record.ts"
+import { lostHandBacksAllowed } from "./refuse.ts"
+import { stop } from "./stop.ts"
 import { tellRun } from "./tell.ts"
 
-export type ReconcileEnvironment = Prefect | ControlPlane | Places | RunsConfig | Board | Preparation | Relay
+export type ReconcileEnvironment =
+  | Prefect
+  | ControlPlane
+  | Places
+  | RunsConfig
+  | Board
+  | CurrentPool
+  | Preparation
+  | Relay
 
-/** What one reconcile came to; `job` is the live command of the run, for those who follow its output. */
+/** What one reconcile came to; `job` is the current command of the run, for those who follow its output. */
 export interface Outcome {
   readonly decision: Decision
-  readonly job: { readonly place: Place; readonly command: Command; readonly memory: RunMemory } | undefined
+  readonly job: { readonly found: Located; readonly memory: RunMemory } | undefined
+}
+
+/** All that one reconcile is about. */
+interface Case {
+  readonly run: FlowRun
+  readonly looked: Look
+  readonly observation: Observation
+  readonly memory: RunMemory
+  readonly area: Area
+  readonly about: About
 }
 
 /** The flow name that every command carries: it serves log lines after a restart. */
 const flowTag = "prefect.io/flow-name"
 
-/** The second handed-back claim that was lost is the last: the third is a crash. */
-const lostHandBacksAllowed = 2
-
+/** `bulk` are the run's live commands as the bulk queries saw them; none where they were not asked. */
 export const reconcile = Effect.fn("runs.reconcile")(function* (
   seen: Seen<FlowRun>,
-  bulk: Bulk | undefined
+  bulk: Bulk
 ): Effect.fn.Return<Outcome | undefined, ApiError, ReconcileEnvironment> {
   const board = yield* Board
   const run = seen.value
-  if (!board.enter(run.id)) return undefined
+  if (!isKnownState(run) || !board.enter(run.id)) return undefined
   return yield* reconcileEntered(seen, bulk, board.of(run.id)).pipe(
-    Effect.tap(({ decision }) =>
-      Effect.sync(() => (decision._tag === "Forget" ? board.forget(run.id) : undefined))
+    Effect.tap(({ decision, strays }) =>
+      Effect.sync(() => (decision._tag === "Forget" && strays === 0 ? board.forget(run.id) : undefined))
     ),
     Effect.ensuring(Effect.sync(() => board.leave(run.id)))
   )
 })
 
-const reconcileEntered = Effect.fnUntraced(function* (
-  seen: Seen<FlowRun>,
-  bulk: Bulk | undefined,
-  memory: RunMemory
-) {
+const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk: Bulk, memory: RunMemory) {
   const run = seen.value
-  const looked = yield* look(run, seen.at, memory, bulk, { flow: memory.flowName, runId: run.id })
+  const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
   const about = aboutOf(run, memory, looked)
   const area = areaOf(run)
-  if (looked._tag !== "Unreachable" && looked.place !== undefined) {
-    for (const stray of looked.strays) {
-      yield* stop(
-        looked.place,
-        stray,
-        memory,
-        "Kill",
-        { ...about, command: stray.id },
-        "it is a double, or of an earlier attempt"
-      )
-    }
+  yield* saySomethingOfPid(run, memory, about)
+  const strays = looked._tag === "Unreachable" ? [] : looked.strays
+  for (const stray of strays) {
+    yield* stop({
+      found: stray,
+      memory,
+      area: "Kill",
+      about: { ...about, workload: stray.place.workload.name, command: stray.command.id },
+      why: "it is a double, or of an earlier attempt",
+      confirm: isUnchanged(run)
+    })
   }
   const claimed = parseClaimMessage(run.state?.message ?? "") !== undefined
-  const ours = claimed || (looked._tag === "Found" && tagOf(looked.current, attemptTag) !== undefined)
-  if (claimed) yield* renewLease(seen, memory)
-  const view = viewOf(run, seen.at, ours || (yield* isOfOurAgent(looked)))
+  if (claimed) yield* renewLease(seen, memory.attempt)
+  const view = viewOf(run, seen.at, claimed || (yield* isOfOurKind(looked)))
   const observation = yield* observationOf(run, looked, memory)
-  const policy = yield* policyOf(run, view, memory)
-  const decision = decide(view, observation, policy)
-  yield* perform(decision, run, looked, observation, memory, area, about)
+  const decision = decide(view, observation, yield* policyOf(run, view, memory))
+  yield* perform(decision, { run, looked, observation, memory, area, about })
   if (looked._tag === "Found") {
-    yield* repairPid(run, looked, about)
+    yield* repairPid(run, looked.current, about)
     yield* noteStopped(looked.current, memory, area, about)
   }
-  const job = looked._tag === "Found" ? { place: looked.place, command: looked.current, memory } : undefined
-  return { decision, job } satisfies Outcome
+  const job = looked._tag === "Found" ? { found: looked.current, memory } : undefined
+  return { decision, job, strays: strays.length } satisfies Outcome & { readonly strays: number }
 })
 
-const isOfOurAgent = Effect.fnUntraced(function* (looked: Look) {
+/** A command with our attempt tag, or of the agent that bears our name. */
+const isOfOurKind = Effect.fnUntraced(function* (looked: Look) {
   const { agentLink } = yield* RunsConfig
-  return looked._tag === "Found" && tagOf(looked.current, agentTag) === agentLink
+  if (looked._tag !== "Found") return false
+  const { command } = looked.current
+  return tagOf(command, attemptTag) !== undefined || tagOf(command, agentTag) === agentLink
 })
 
 const areaOf = (run: FlowRun): Area =>
   run.state_type === "CANCELLING" ? "Kill" : isOver(run) ? "Sync Prefect→CPLN" : "Sync CPLN→Prefect"
 
 const aboutOf = (run: FlowRun, memory: RunMemory, looked: Look): About => {
-  if (looked._tag === "Found") memory.flowName ??= tagOf(looked.current, flowTag)
-  const workload = looked._tag === "Unreachable" ? memory.place?.workload : looked.place?.workload
+  const current = looked._tag === "Found" ? looked.current : undefined
+  if (current !== undefined) memory.flowName ??= tagOf(current.command, flowTag)
+  const workload = (current?.place ?? memory.place)?.workload
   return {
     flow: memory.flowName,
     runId: run.id,
     gvc: workload?.gvc,
     workload: workload?.name,
-    command: looked._tag === "Found" ? looked.current.id : undefined
+    command: current?.command.id
   }
 }
+
+/** Once on the run, so that whoever wrote it, or wonders, can read it. */
+const saySomethingOfPid = Effect.fnUntraced(function* (run: FlowRun, memory: RunMemory, about: About) {
+  const pid = run.infrastructure_pid ?? ""
+  if (pid === "" || parseInfrastructurePid(pid) !== undefined || isOver(run)) return
+  const words = `its infrastructure PID ${JSON.stringify(pid.slice(0, 200))} is not of the form org:gvc:workload:command; the run is followed by its job's tags`
+  yield* once(
+    memory,
+    words,
+    say("warning", "Sync CPLN→Prefect", about, words).pipe(
+      Effect.andThen(tellRun(run.id, "warning", sentence(words)))
+    )
+  )
+})
 
 /** A job execution is read only where it tells something: side containers may be left, or the job has just failed. */
 const observationOf = Effect.fnUntraced(function* (run: FlowRun, looked: Look, memory: RunMemory) {
   if (looked._tag !== "Found") return looked satisfies Observation
-  const { current, place } = looked
+  const { current } = looked
+  const { command, place } = current
+  const mem = memory.attempt
   const now = yield* Clock.currentTimeMillis
-  const final = isFinal(current)
-  const known = memory.final?.command.id === current.id ? memory.final.execution : undefined
+  const final = isFinal(command)
+  const before = mem.final?.found.command.id === command.id ? mem.final : undefined
   const wanted = final
-    ? known === undefined && current.lifecycleStage === "failed"
-    : current.lifecycleStage === "running" && hasSideContainers(current)
-  const read = wanted
-    ? yield* executionOf(place, current.id).pipe(
+    ? before?.execution === undefined && command.lifecycleStage === "failed"
+    : command.lifecycleStage === "running" && hasSideContainers(command)
+  const execution = wanted
+    ? yield* executionOf(place, command.id).pipe(
         Effect.map((each) => each?.execution),
         Effect.catch(() => Effect.succeed(undefined))
       )
-    : known
-  if (final) memory.final = { command: current, execution: read }
-  if (current.lifecycleStage === "failed" && now - memory.failed.lastAt >= 5_000) {
-    memory.failed = { looks: memory.failed.looks + 1, lastAt: now }
+    : before?.execution
+  // An answer that is remembered ages with the local clock; only what passed since is taken from it.
+  const at =
+    before !== undefined && before.found === current ? current.at + (now - before.readAt) : current.at
+  if (final) {
+    mem.final = {
+      found: before?.found === current ? before.found : current,
+      execution,
+      readAt: before?.found === current ? before.readAt : now
+    }
+  }
+  if (command.lifecycleStage === "failed" && now - mem.failed.lastAt >= 5_000) {
+    mem.failed = { looks: mem.failed.looks + 1, lastAt: now }
   }
   const started = (run.start_time ?? undefined) !== undefined
-  const observed = observe(current, looked.at, read, started, {
-    stopAsked: memory.stops.has(current.id),
-    failedLooks: memory.failed.looks,
-    mainEndedAge: memory.mainEndedSince === undefined ? 0 : now - memory.mainEndedSince
+  const observed = observe(command, at, execution, started, {
+    stopAsked: memory.stops.get(command.id)?.sentAt !== undefined,
+    failedLooks: mem.failed.looks,
+    mainEndedAge: mem.mainEndedSince === undefined ? 0 : now - mem.mainEndedSince
   })
-  if (observed._tag === "MainEnded") memory.mainEndedSince ??= now
+  if (observed._tag === "MainEnded") mem.mainEndedSince ??= now
   return observed
 })
 
-/** After a restart the run's deadline is found by preparing it once more; without an answer there is none. */
+/** After a restart the run's deadline is found by preparing it once more. */
 const policyOf = Effect.fnUntraced(function* (run: FlowRun, view: RunView, memory: RunMemory) {
   const config = yield* RunsConfig
   if (memory.deadline === undefined && view.phase === "running") {
-    const prepared = yield* Effect.option(prepare(run))
-    memory.deadline = Option.getOrUndefined(prepared)?.deadline ?? null
-    memory.streamOutput ??= Option.getOrUndefined(prepared)?.streamOutput
+    const prepared = yield* Effect.result(prepare(run))
+    if (prepared._tag === "Success") {
+      memory.deadline = prepared.success.deadline ?? null
+      memory.streamOutput ??= prepared.success.streamOutput
+    } else if (prepared.failure._tag === "RunRefused") {
+      // It could not be launched any more; that is no reason against the job that runs.
+      memory.deadline = null
+    }
   }
   return { ...config, deadline: memory.deadline ?? undefined }
 })
 
 const perform = Effect.fnUntraced(function* (
   decision: Decision,
-  run: FlowRun,
-  looked: Look,
-  observation: Observation,
-  memory: RunMemory,
-  area: Area,
-  about: About
+  its: Case
 ): Effect.fn.Return<void, ApiError, ReconcileEnvironment> {
+  const { about, area, memory, run } = its
   switch (decision._tag) {
     case "Wait":
       return yield* say("debug", area, about, decision.why)
@@ -175,79 +227,95 @@ const perform = Effect.fnUntraced(function* (
     case "Say":
       return yield* once(memory, decision.why, say("warning", area, about, decision.why))
     case "Stop":
-      if (looked._tag === "Found")
-        yield* stop(looked.place, looked.current, memory, area, about, decision.why)
-      return
-    case "Propose":
-      yield* proposeAndTell(decision, run, looked, observation, area, about)
-      if (decision.thenStop && looked._tag === "Found") {
-        yield* stop(looked.place, looked.current, memory, area, about, decision.why)
+      yield* noteStartTrouble(its)
+      return yield* stopCurrent(its, decision.why, isUnchanged(run))
+    case "Propose": {
+      const written = yield* proposeAndTell(decision, its)
+      if (decision.thenStop && written === "written") {
+        yield* stopCurrent(its, decision.why, Effect.succeed(true))
       }
       return
+    }
     case "HandBack":
-      return yield* handBackOrCrash(decision.why, run, area, about)
-    case "MakeClaimable":
-      if ((yield* makeClaimable(run)) === "written") yield* say("info", area, about, decision.why)
-      if (decision.thenStop && looked._tag === "Found") {
-        yield* stop(looked.place, looked.current, memory, area, about, decision.why)
-      }
+      return yield* handBackOrCrash(decision.why, its)
+    case "MakeClaimable": {
+      if ((yield* makeClaimable(run)) === "moved on") return
+      yield* say("info", area, about, decision.why)
+      if (decision.thenStop) yield* stopCurrent(its, decision.why, Effect.succeed(true))
+    }
   }
 })
 
-const once = (memory: RunMemory, what: string, effect: Effect.Effect<void>): Effect.Effect<void> =>
+const stopCurrent = (
+  { about, area, looked, memory }: Case,
+  why: string,
+  confirm: Effect.Effect<boolean, ApiError, Prefect>
+) =>
+  looked._tag === "Found" ? stop({ found: looked.current, memory, area, about, why, confirm }) : Effect.void
+
+const once = <R>(memory: RunMemory, what: string, effect: Effect.Effect<void, never, R>) =>
   Effect.suspend(() => {
     if (memory.said.has(what)) return Effect.void
     memory.said.add(what)
     return effect
   })
 
+/** Why a job does not start is known only while it waits: it is read before the stop. */
+const noteStartTrouble = Effect.fnUntraced(function* ({ looked, memory, observation }: Case) {
+  if (observation._tag !== "Pending" || looked._tag !== "Found") return
+  if (memory.attempt.startTrouble !== undefined) return
+  const { command, place } = looked.current
+  const found = yield* executionOf(place, command.id).pipe(Effect.catch(() => Effect.succeed(undefined)))
+  memory.attempt.startTrouble = troubleOf(found?.execution)
+})
+
 const proposeAndTell = Effect.fnUntraced(function* (
   decision: Extract<Decision, { readonly _tag: "Propose" }>,
-  run: FlowRun,
-  looked: Look,
-  observation: Observation,
-  area: Area,
-  about: About
-) {
-  const { state, why } = decision
-  const { command, workload } = about
+  { about, area, looked, memory, observation, run }: Case
+): Effect.fn.Return<Written, ApiError, ReconcileEnvironment> {
+  const { state } = decision
+  const trouble = run.state_type === "PENDING" ? memory.attempt.startTrouble : undefined
+  const why = trouble === undefined ? decision.why : `the job did not start in time: ${trouble}`
+  const exit = "exit" in observation ? observation.exit : undefined
   const crash = {
     why,
-    workload,
-    command,
-    category: why.startsWith("deadline")
-      ? "deadline"
-      : categoryOf("exit" in observation ? observation.exit : undefined, observation._tag === "Absent"),
+    workload: about.workload,
+    command: about.command,
+    category: categoryOf(trouble === undefined ? exit : { code: undefined, text: trouble }, {
+      gone: observation._tag === "Absent",
+      deadline: why.startsWith("deadline")
+    }),
     lines:
       state === "CRASHED" && looked._tag === "Found"
-        ? yield* (yield* Relay).lastLines(looked.place, looked.current.id)
+        ? yield* (yield* Relay).lastLines(looked.current.place, looked.current.command.id)
         : []
   } satisfies Crash
-  const subject = looked._tag === "Found" ? looked.current.id : "absent"
+  const subject = looked._tag === "Found" ? looked.current.command.id : "absent"
   const message = state === "CRASHED" ? crashMessage(crash) : `${sentence(why)}${whereOf(about)}`
   const written = yield* proposeEnd(run, state, subject, message)
-  if (written === "moved on") return yield* say("debug", area, about, "the run has moved on; looking again")
+  if (written === "moved on") {
+    yield* say("debug", area, about, "the run has moved on; looking again")
+    return written
+  }
   yield* say(state === "CRASHED" ? "error" : "info", area, about, `Run set to ${state}: ${why}`)
   // Only the agent whose CRASHED was accepted posts the last lines.
   if (state === "CRASHED") yield* tellRun(run.id, "error", crashLog(crash))
+  return written
 })
 
 /** A claim whose job never came: back to the pool, or, when that keeps happening, the end. */
-const handBackOrCrash = Effect.fnUntraced(function* (why: string, run: FlowRun, area: Area, about: About) {
-  const prefect = yield* Prefect
+const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area, run }: Case) {
   const config = yield* RunsConfig
   const claimed = parseClaimMessage(run.state?.message ?? "")
   if (claimed === undefined) return
-  const history = claimsOf(yield* prefect.history(run.id))
-  if (history.lost >= lostHandBacksAllowed) {
-    const written = yield* proposeEnd(
-      run,
-      "CRASHED",
-      claimed.transitionId,
-      `Its job was lost before it started, ${history.lost + 1} times`
-    )
-    if (written === "written")
-      yield* say("error", area, about, "Run set to CRASHED: its job was lost again and again")
+  const { lost } = yield* readHistory(run.id)
+  if (lost >= lostHandBacksAllowed) {
+    const words = `Its job was lost before it started, ${lost + 1} times${whereOf(about)}`
+    const written = yield* proposeEnd(run, "CRASHED", claimed.transitionId, words)
+    if (written === "written") {
+      yield* say("error", area, about, `Run set to CRASHED: ${words}`)
+      yield* tellRun(run.id, "error", words)
+    }
     return
   }
   const message = handBackMessage({ ...claimed, agent: config.agentLink, reason: "lost" })
@@ -256,39 +324,24 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, run: FlowRun, 
 })
 
 /** The PID must name the current attempt's command, or people and other agents look in the wrong place. */
-const repairPid = Effect.fnUntraced(function* (
-  run: FlowRun,
-  looked: Extract<Look, { readonly _tag: "Found" }>,
-  about: About
-) {
-  const { org, gvc, name } = looked.place.workload
-  const pid = { org, gvc, workload: name, commandId: looked.current.id }
-  const text = infrastructurePid(pid)
-  if (run.infrastructure_pid === text || isOver(run) || run.state_type === "SCHEDULED") return
-  if (tagOf(looked.current, attemptTag) === undefined) return
-  yield* Prefect.use((prefect) =>
-    prefect.changeRun(run.id, {
-      infrastructurePid: text,
-      tags: [
-        ...new Set([
-          ...run.tags.filter((tag) => !/^cpln:(org|gvc|workload|command):/u.test(tag)),
-          ...flowRunTags(pid)
-        ])
-      ]
-    })
-  )
+const repairPid = Effect.fnUntraced(function* (run: FlowRun, current: Located, about: About) {
+  const pid = pidOf(current)
+  if (run.infrastructure_pid === infrastructurePid(pid) || isOver(run) || run.state_type === "SCHEDULED")
+    return
+  if (tagOf(current.command, attemptTag) === undefined) return
+  yield* writePid(run, pid)
   yield* say("info", "Job", about, "PID written: it did not name the current job.")
 })
 
 /** Closes what `Sending stopReplica` opened. */
 const noteStopped = Effect.fnUntraced(function* (
-  command: Command,
+  { command }: Located,
   memory: RunMemory,
   area: Area,
   about: About
 ) {
   const asked = memory.stops.get(command.id)
-  if (asked === undefined || !isFinal(command) || memory.said.has(command.id)) return
+  if (asked?.sentAt === undefined || !isFinal(command) || memory.said.has(command.id)) return
   memory.said.add(command.id)
   const took = (yield* Clock.currentTimeMillis) - asked.firstAt
   yield* say(

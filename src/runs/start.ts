@@ -16,7 +16,9 @@ import { attemptTag } from "./normalise.ts"
 import { at, type Place } from "../cpln/place.ts"
 
 /** A proof that the run is still ours holds for this long, in ms. */
-const proofHolds = 5_000
+export const proofHolds = 5_000
+/** With less of it left the run is read again first, in ms. */
+const leastLeft = 1_000
 
 /** The run is no longer PENDING with our id: nothing may be started for it any more. */
 export class NoLongerOurs extends Schema.TaggedError<NoLongerOurs>()("NoLongerOurs", {
@@ -53,40 +55,37 @@ export interface Launch {
   readonly ensureAgain: Effect.Effect<void, ApiError, ControlPlane>
 }
 
-/** The id of the one command of this attempt. */
+/** The one command of this attempt, and when the run was last proven ours, by the local clock in ms. */
+export interface StartedCommand {
+  readonly id: string
+  readonly provenAt: number
+}
+
+type Outcome =
+  | { readonly id: string }
+  /** `surely` is false when the job may have been made all the same. */
+  | { readonly retry: string; readonly surely: boolean }
+
 export const start = Effect.fn("runs.start")(
   function* (
     launch: Launch
-  ): Effect.fn.Return<string, NoLongerOurs | NotStarted | ApiError, Prefect | ControlPlane | RunsConfig> {
-    const config = yield* RunsConfig
+  ): Effect.fn.Return<
+    StartedCommand,
+    NoLongerOurs | NotStarted | ApiError,
+    Prefect | ControlPlane | RunsConfig
+  > {
+    const { launchDeadline } = yield* RunsConfig
     let provenAt = launch.provenAt
     let pause = 1_000
     for (;;) {
-      if ((yield* Clock.currentTimeMillis) - provenAt > proofHolds) provenAt = yield* prove(launch)
-      const outcome = yield* Commands.use((commands) =>
-        commands.start(launch.place.workload, launch.what)
-      ).pipe(
-        Effect.map((id) => ({ id })),
-        Effect.catchTag("StartInDoubt", (doubt) =>
-          Effect.logWarning(doubt.message).pipe(
-            Effect.andThen(searchByAttempt(launch, config.doubtHorizon, config.launchDeadline)),
-            Effect.map((search) =>
-              search._tag === "Found"
-                ? { id: search.id }
-                : { retry: doubt.detail, surely: search._tag === "Nothing" }
-            )
-          )
-        ),
-        Effect.catchTag("NotFound", (gone) =>
-          launch.ensureAgain.pipe(
-            Effect.as({ retry: `the workload went away (${gone.message})`, surely: true })
-          )
-        ),
-        Effect.catchIf(isPassing, (error) => Effect.succeed({ retry: error.message, surely: true })),
-        at(launch.place.access)
-      )
-      if ("id" in outcome) return outcome.id
-      const late = (yield* Clock.currentTimeMillis) - launch.provenAt > config.launchDeadline
+      const proof = yield* prove(launch, provenAt)
+      if (proof !== undefined) provenAt = proof
+      const outcome: Outcome =
+        proof === undefined
+          ? { retry: "Prefect does not answer", surely: true }
+          : yield* post(launch, proofHolds - ((yield* Clock.currentTimeMillis) - provenAt))
+      if ("id" in outcome) return { id: outcome.id, provenAt }
+      const late = (yield* Clock.currentTimeMillis) - launch.provenAt > launchDeadline
       if (late || !outcome.surely || launch.drained()) {
         return yield* new NotStarted({ reason: outcome.retry, surely: outcome.surely })
       }
@@ -97,17 +96,53 @@ export const start = Effect.fn("runs.start")(
   Effect.provideService(CurrentLane, "launch")
 )
 
+/** One post, its doubt settled. What waits for its turn longer than the proof holds is not sent. */
+const post = Effect.fnUntraced(function* (
+  launch: Launch,
+  left: number
+): Effect.fn.Return<Outcome, ApiError, ControlPlane | RunsConfig> {
+  const { doubtHorizon, launchDeadline } = yield* RunsConfig
+  return yield* Commands.use((commands) =>
+    commands.start(launch.place.workload, launch.what, Duration.millis(Math.max(left, 0)))
+  ).pipe(
+    Effect.map((id): Outcome => ({ id })),
+    Effect.catchTag("StartInDoubt", (doubt) =>
+      Effect.logWarning(doubt.message).pipe(
+        Effect.andThen(searchByAttempt(launch, doubtHorizon, launchDeadline)),
+        Effect.map((search): Outcome =>
+          search._tag === "Found"
+            ? { id: search.id }
+            : { retry: doubt.detail, surely: search._tag === "Nothing" }
+        )
+      )
+    ),
+    Effect.catchTag("NotFound", (gone) =>
+      launch.ensureAgain.pipe(
+        Effect.as<Outcome>({ retry: `the workload went away (${gone.message})`, surely: true })
+      )
+    ),
+    Effect.catchIf(isPassing, (error) => Effect.succeed<Outcome>({ retry: error.message, surely: true })),
+    at(launch.place.access)
+  )
+})
+
 const isPassing = (error: { readonly _tag: string }): error is ApiError =>
   error._tag === "QuotaReached" || isTransient(error as ApiError)
 
-/** Reads the run; returns the local time of the proof. */
-const prove = Effect.fnUntraced(function* (launch: Launch) {
-  const prefect = yield* Prefect
-  const asked = yield* Clock.currentTimeMillis
-  const run = (yield* prefect.readRun(launch.runId)).value
+/** The local time of a proof that holds long enough to post: the one at hand, or a new read. Undefined without an answer. */
+const prove = Effect.fnUntraced(function* (
+  launch: Launch,
+  provenAt: number
+): Effect.fn.Return<number | undefined, NoLongerOurs | ApiError, Prefect> {
+  const now = yield* Clock.currentTimeMillis
+  // A clock that was set back proves nothing.
+  if (now >= provenAt && proofHolds - (now - provenAt) >= leastLeft) return provenAt
+  const read = yield* Effect.result(Prefect.use((prefect) => prefect.readRun(launch.runId)))
+  if (read._tag === "Failure") return isTransient(read.failure) ? undefined : yield* read.failure
+  const run = read.success.value
   const ours =
     run.state_type === "PENDING" && run.state?.state_details?.transition_id === launch.claim.transitionId
-  return ours ? asked : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
+  return ours ? now : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
 })
 
 type Search = { readonly _tag: "Found"; readonly id: string } | { readonly _tag: "Nothing" | "Unknown" }
@@ -135,10 +170,8 @@ const searchByAttempt = Effect.fnUntraced(function* (
         Effect.catch(() => Effect.succeed("unknown" as const))
       )
     if (found === "nothing" && waited > horizon) return { _tag: "Nothing" }
-    if ((found === "unknown" && waited > deadline) || (found === "nothing" && launch.drained())) {
-      return { _tag: "Unknown" }
-    }
     if (found !== "nothing" && found !== "unknown") return { _tag: "Found", id: found }
+    if (launch.drained() || (found === "unknown" && waited > deadline)) return { _tag: "Unknown" }
     yield* Effect.sleep(Duration.millis(pause))
     pause = Math.min(pause * 2, 8_000)
   }

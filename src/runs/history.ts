@@ -1,0 +1,74 @@
+/**
+ * What a run's state history tells of its attempts: claims and hand-backs of this kind of agent, and the places they name.
+ *
+ * Invariant: the history is the server's, so it is the same for every replica and after every restart.
+ */
+import { Effect } from "effect"
+import type { Place } from "../cpln/place.ts"
+import { attemptId } from "../job/attempt.ts"
+import { type ClaimMessage, parseClaimMessage, parseHandBackMessage } from "../job/claim-message.ts"
+import { Prefect } from "../prefect/prefect.ts"
+import type { FlowRun, State } from "../prefect/schemas.ts"
+import type { RunsConfig } from "./config.ts"
+import { timeOf } from "./phase.ts"
+import { placeFromText, type Places } from "./places.ts"
+
+/** A claim, and when the server accepted it, in ms since 1970. */
+export interface PastClaim extends ClaimMessage {
+  readonly at: number
+}
+
+export interface History {
+  /** Oldest first. */
+  readonly claims: ReadonlyArray<PastClaim>
+  /** Transition ids of attempts that were handed back. */
+  readonly handedBack: ReadonlySet<string>
+  /** How many attempts were handed back because their job was lost; drains do not count. */
+  readonly lost: number
+}
+
+export const noHistory: History = { claims: [], handedBack: new Set(), lost: 0 }
+
+export const historyOf = (states: ReadonlyArray<State>): History => {
+  const handBacks = states.flatMap((state) => parseHandBackMessage(state.message ?? "") ?? [])
+  return {
+    claims: states.flatMap((state) => {
+      const claim = parseClaimMessage(state.message ?? "")
+      return claim === undefined ? [] : [{ ...claim, at: timeOf(state.timestamp) ?? 0 }]
+    }),
+    handedBack: new Set(handBacks.map((each) => each.transitionId)),
+    lost: handBacks.filter((each) => each.reason === "lost").length
+  }
+}
+
+export const readHistory = Effect.fn("runs.readHistory")(function* (runId: string) {
+  return historyOf(yield* Prefect.use((prefect) => prefect.history(runId)))
+})
+
+/** Attempts of commands that a later claim took over, by command id. */
+export const adoptions = ({ claims }: History): ReadonlyMap<string, string> =>
+  new Map(
+    claims.flatMap(({ adopts, at, transitionId }) =>
+      adopts === undefined ? [] : [[adopts, attemptId(at, transitionId)] as const]
+    )
+  )
+
+/** Every place that the PID and the claims name, once; `unreachable` are those for which there is no credential. */
+export const placesOf = Effect.fnUntraced(function* (
+  run: FlowRun,
+  history: History
+): Effect.fn.Return<
+  { readonly places: ReadonlyArray<Place>; readonly unreachable: ReadonlyArray<string> },
+  never,
+  Places | RunsConfig
+> {
+  const texts = [run.infrastructure_pid ?? "", ...history.claims.map((each) => each.where)]
+  const found = new Map<string, Place>()
+  const unreachable: Array<string> = []
+  for (const text of texts) {
+    const place = yield* placeFromText(text)
+    if (place === "no credential") unreachable.push(text)
+    else if (place !== undefined) found.set(place.workload.path, place)
+  }
+  return { places: [...found.values()], unreachable }
+})

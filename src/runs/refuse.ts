@@ -1,0 +1,61 @@
+/**
+ * Ends runs that cannot run as they are defined, and gives back those that cannot be started now.
+ *
+ * Invariant: only the holder of an accepted claim writes either, so that two agents of different versions never end each
+ * other's runs.
+ */
+import { Effect } from "effect"
+import { handBackMessage } from "../job/claim-message.ts"
+import { type About, say } from "../observe/say.ts"
+import type { FlowRun } from "../prefect/schemas.ts"
+import type { Claim } from "./claim.ts"
+import { RunsConfig } from "./config.ts"
+import { handBack, proposeEnd } from "./propose.ts"
+import { tellRun } from "./tell.ts"
+
+/** Lost hand-backs of one run; the next time its job is lost is a crash. */
+export const lostHandBacksAllowed = 2
+
+/** Writes CRASHED with what is wrong with the run, for its owner to read. */
+export const endRefused = Effect.fn("runs.endRefused")(function* (
+  run: FlowRun,
+  held: Claim,
+  about: About,
+  problems: string
+) {
+  yield* say("error", "Job", about, `This run cannot be started: ${problems}`)
+  const written = yield* proposeEnd(
+    { id: run.id, state_id: held.state.id },
+    "CRASHED",
+    held.transitionId,
+    `This run cannot be started on Control Plane. ${problems}`
+  )
+  if (written === "written") {
+    yield* tellRun(run.id, "error", `This run cannot be started on Control Plane.\n${problems}`)
+  }
+})
+
+/** Back to the pool; a job that was lost too often ends the run. */
+export const giveBack = Effect.fn("runs.giveBack")(function* (
+  run: FlowRun,
+  held: Claim,
+  where: string,
+  tried: { readonly tryNumber: number; readonly lost: number },
+  reason: "lost" | "drain",
+  why: string,
+  about: About
+) {
+  if (reason === "lost" && tried.lost >= lostHandBacksAllowed) {
+    return yield* endRefused(run, held, about, `Its job could not be started ${tried.lost + 1} times: ${why}`)
+  }
+  const { agentLink } = yield* RunsConfig
+  const message = handBackMessage({
+    agent: agentLink,
+    transitionId: held.transitionId,
+    where,
+    tryNumber: tried.tryNumber,
+    reason
+  })
+  const written = yield* handBack({ id: run.id, state_id: held.state.id }, held.transitionId, message)
+  if (written === "written") yield* say("info", "Job", about, `Handed back to the pool (${reason}).`)
+})

@@ -1,0 +1,82 @@
+/**
+ * The one stop act: every job that the agent ends is ended here.
+ *
+ * Invariant: the first stop of a command is sent only after a fresh confirmation of what it was concluded from, and a
+ * stop never claims more than that it was sent: what became of the job is seen by looking at it.
+ */
+import { Clock, Effect } from "effect"
+import { Commands } from "../cpln/commands.ts"
+import { at, type Place } from "../cpln/place.ts"
+import type { Command } from "../cpln/schemas.ts"
+import type { ApiError } from "../http/errors.ts"
+import { CurrentLane } from "../http/lane.ts"
+import { duration } from "../observe/duration.ts"
+import { type About, type Area, say } from "../observe/say.ts"
+import type { Prefect } from "../prefect/prefect.ts"
+import type { RunMemory } from "./board.ts"
+import { executionOf } from "./executions.ts"
+import type { Located } from "./normalise.ts"
+
+/** A stop is asked for again when it has shown no effect for this long, in ms. */
+const askAgainAfter = 30_000
+/** A stop without effect for this long is said aloud, in ms. */
+const raiseVoiceAfter = 180_000
+
+export interface Stopping {
+  readonly found: Located
+  readonly memory: RunMemory
+  readonly area: Area
+  readonly about: About
+  readonly why: string
+  /** Whether what the stop was concluded from still holds; asked right before the first stop of a command is sent. */
+  readonly confirm: Effect.Effect<boolean, ApiError, Prefect>
+}
+
+/** The one stop act. Looks for the replica wherever it may show; with none to be found yet, the next look tries again. */
+export const stop = Effect.fn("runs.stop")(
+  function* ({ about, area, confirm, found, memory, why }: Stopping) {
+    const { command, place } = found
+    const now = yield* Clock.currentTimeMillis
+    const before = memory.stops.get(command.id)
+    if (before?.sentAt !== undefined && now - before.sentAt < askAgainAfter) return
+    const firstAt = before?.firstAt ?? now
+    if (before === undefined && !(yield* confirm)) {
+      return yield* say("debug", area, about, "the run has moved on: its job is not stopped; looking again")
+    }
+    memory.stops.set(command.id, { firstAt, sentAt: before?.sentAt })
+    if (now - firstAt > raiseVoiceAfter) {
+      yield* say(
+        "error",
+        area,
+        about,
+        `Still running ${duration(now - firstAt)} after the first stop; asking again.`
+      )
+    }
+    const replica = yield* replicaOf(place, command)
+    if (replica === undefined) {
+      return yield* say(
+        "debug",
+        area,
+        about,
+        `${why}; it has no replica yet that could be stopped: looking again.`
+      )
+    }
+    yield* say("info", area, about, `Sending stopReplica: ${why}`)
+    const answer = yield* Commands.use((commands) => commands.stopReplica(place.workload, replica)).pipe(
+      at(place.access)
+    )
+    memory.stops.set(command.id, { firstAt, sentAt: now })
+    if (answer === "already") yield* say("debug", area, about, "A stop is under way already.")
+  },
+  Effect.provideService(CurrentLane, "stop")
+)
+
+/** The command says, else the deployment's job executions. */
+const replicaOf = Effect.fnUntraced(function* (place: Place, command: Command) {
+  const location = command.spec?.location ?? undefined
+  const known = command.status?.replica ?? undefined
+  if (known !== undefined && location !== undefined) return { replica: known, location }
+  const found = yield* executionOf(place, command.id)
+  const replica = found?.execution.replica ?? undefined
+  return found === undefined || replica === undefined ? undefined : { replica, location: found.location }
+})
