@@ -136,33 +136,17 @@ describe("propose", () => {
     body: { state: { type: "PENDING", timestamp: "2026-11-24T12:00:00Z" }, status: "ACCEPT", details: {} }
   }
 
-  it.effect(
-    "repeats an unanswered call with the same transition id, and gives what the server says then",
-    () => {
-      const reject = {
-        status: 200,
-        body: {
-          ...accepted.body,
-          state: { ...accepted.body.state, state_details: { transition_id: "mine" } },
-          status: "REJECT",
-          details: { reason: "This run has already made this state transition." }
-        }
-      }
-      const answers: Array<Answer> = [{ status: 503, body: {} }, reject]
-      const server = serving(() => answers.shift() ?? reject)
-      return Effect.gen(function* () {
-        const fiber = yield* Prefect.use((prefect) =>
-          prefect.propose("r", { type: "PENDING", transitionId: "mine" })
-        ).pipe(Effect.forkChild)
-        yield* TestClock.adjust("1 minute")
-        const answer = yield* Fiber.join(fiber)
-        expect(answer.status).toBe("REJECT")
-        expect(answer.state?.state_details?.transition_id).toBe("mine")
-        expect(server.asked).toHaveLength(2)
-        expect(server.asked[1]?.body).toEqual(server.asked[0]?.body)
-      }).pipe(Effect.provide(server.layer))
-    }
-  )
+  it.effect("sends an unanswered proposal once: whoever repeats it reads the run first", () => {
+    const server = serving(() => ({ status: 503, body: {} }))
+    return Effect.gen(function* () {
+      const fiber = yield* Prefect.use((prefect) =>
+        prefect.propose("r", { type: "PENDING", transitionId: "mine" })
+      ).pipe(Effect.flip, Effect.forkChild)
+      yield* TestClock.adjust("1 minute")
+      expect((yield* Fiber.join(fiber))._tag).toBe("Unavailable")
+      expect(server.asked).toHaveLength(1)
+    }).pipe(Effect.provide(server.layer))
+  })
 
   it.effect("says when a SCHEDULED state is due", () => {
     const server = serving(() => accepted)
