@@ -90,8 +90,10 @@ export type Configured =
       readonly _tag: "Configured"
       readonly configuration: Configuration
       readonly warnings: ReadonlyArray<string>
-      /** Adds to problems of the manifest which variable is behind them, and who set it. */
+      /** Adds to a problem which variable is behind it, and who set it; its path is one of the configuration. */
       readonly explain: (problem: Problem) => Problem
+      /** The same for paths of the manifest. */
+      readonly explainManifest: (problem: Problem) => Problem
     }
   | { readonly _tag: "Refused"; readonly problems: ReadonlyArray<Problem> }
   | {
@@ -145,10 +147,11 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
         _tag: "Configured",
         configuration: read.configuration,
         warnings: warningsOf(source, template, variables, filled.hasManifest, read.configuration, semantics),
-        explain: (problem) => {
-          const path = `job_manifest.${problem.path}`
-          return { ...explain({ ...problem, path }), path: problem.path }
-        }
+        explain,
+        explainManifest: (problem) => ({
+          ...explain({ ...problem, path: `job_manifest.${problem.path}` }),
+          path: problem.path
+        })
       }
 }
 

@@ -49,11 +49,14 @@ export const prepare = Effect.fn("runs.prepare")(function* (
 ): Effect.fn.Return<Prepared, RunRefused | ApiError, Preparation | RunsConfig> {
   const { poolId, injected } = yield* RunsConfig
   const source = yield* readSource(run)
-  const { configuration, warnings, explain } = yield* configured(source)
+  const { configuration, warnings, explain, explainManifest } = yield* configured(source)
   const access = accessOf(configuration, injected)
   const { location, problems } = yield* locationOf(configuration, access)
   const converted = convertJob(configuration, location, poolId)
-  const all = [...problems, ...(Result.isFailure(converted) ? converted.failure.map(explain) : [])]
+  const all = [
+    ...problems.map(explain),
+    ...(Result.isFailure(converted) ? converted.failure.map(explainManifest) : [])
+  ]
   if (Result.isFailure(converted) || all.length > 0) return yield* refuse(all)
   const job = converted.success
   const workload = new WorkloadRef({

@@ -263,7 +263,7 @@ describe("options", () => {
   it("that cannot be read are refused, all at once, with the variable and who set it", () => {
     const deployment = { job_watch_timeout_seconds: "soon", stream_output: [] }
     const run = { pod_watch_timeout_seconds: "later", labels: { a: null } }
-    expect(refusals({ deployment, run }).sort()).toEqual([
+    expect([...refusals({ deployment, run })].sort()).toEqual([
       'job_watch_timeout_seconds: value is not a valid integer (variable "job_watch_timeout_seconds", set by the deployment "nightly")',
       'labels.a: str type expected (variable "labels", set by the flow run)',
       'pod_watch_timeout_seconds: value is not a valid integer (variable "pod_watch_timeout_seconds", set by the flow run)',
@@ -335,9 +335,9 @@ describe("a problem of the manifest", () => {
       { job_manifest: manifest({}, { resources: { limits: { memory: "{{ memory }}Mi" } } }) },
       { memory: { default: 1 } }
     )
-    const { explain } = configured({ template: pool, run: { memory: 5 } })
+    const { explainManifest } = configured({ template: pool, run: { memory: 5 } })
     const path = "spec.template.spec.containers[0].resources.limits.memory"
-    expect(explain({ path, rule: "is below the minimum", remedy: "" })).toEqual({
+    expect(explainManifest({ path, rule: "is below the minimum", remedy: "" })).toEqual({
       path,
       rule: 'is below the minimum (variable "memory", set by the flow run)',
       remedy: ""

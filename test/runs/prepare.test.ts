@@ -277,6 +277,7 @@ describe("where a run goes", () => {
     Effect.gen(function* () {
       const text = yield* refusal({ deployment: { location: "//location/nowhere-1" } })
       expect(text).toContain('no location "nowhere-1"; it has aws-us-west-2, gcp-us-east1')
+      expect(text).toContain('variable "location", set by the deployment "nightly"')
     })
   )
 

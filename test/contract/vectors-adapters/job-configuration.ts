@@ -131,7 +131,7 @@ const actualOf = (step: ReturnType<typeof configured>, input: JsonObject): Actua
   const configuration = { ...step.configuration, location }
   const converted = sharedWorkload(configuration)
   return Result.isFailure(converted)
-    ? { refused: problemText(converted.failure.map(step.explain)) }
+    ? { refused: problemText(converted.failure.map(step.explainManifest)) }
     : { output: { configuration: configuration as unknown as Json, sharedWorkload: converted.success } }
 }
 
