@@ -11,6 +11,7 @@ import type { Exit } from "./decide.ts"
 /** Stable names: people search for them and alert on them. */
 export type Category =
   | "out-of-memory"
+  | "killed"
   | "image-pull"
   | "eviction"
   | "deadline"
@@ -24,6 +25,8 @@ export type Category =
 
 const remedies: Readonly<Record<Category, string>> = {
   "out-of-memory": "Give the job more memory: resources.limits.memory in the job manifest.",
+  killed:
+    "Something killed the process without the platform saying why: memory is the usual reason, so look at its use, or give it more.",
   "image-pull": "Check the image's name and tag, and the GVC's pull secrets.",
   eviction: "The platform took the job's machine away: run it again, or give the flow retries.",
   deadline: "Raise job_watch_timeout_seconds or activeDeadlineSeconds, or make the flow quicker.",
@@ -61,14 +64,18 @@ export const exitOf = (execution: JobExecution | undefined, container: string): 
     code === undefined
       ? undefined
       : `exit code ${code}${meaning[code] === undefined ? "" : ` (${meaning[code]})`}`,
-    reason,
-    seen?.message,
-    condition?.reason,
+    isNoise(reason) ? undefined : reason,
+    isNoise(seen?.message) ? undefined : seen?.message,
+    isNoise(condition?.reason) ? undefined : condition?.reason,
     condition?.message,
     execution?.message
   ].filter((each): each is string => typeof each === "string" && each !== "")
   return { code, text: words.length === 0 ? "the platform gave no reason" : [...new Set(words)].join(" · ") }
 }
+
+/** What only says again that it ended, or with which code. */
+const isNoise = (words: string | null | undefined): boolean =>
+  /^(Error|Completed|BackoffLimitExceeded|exited with code \d+.*)$/u.test(words ?? "")
 
 /** Most telling first: an exit code of 137 is every kill's, so the platform's own words come before it. */
 const byWords: ReadonlyArray<readonly [RegExp, Category]> = [
@@ -83,7 +90,7 @@ const byWords: ReadonlyArray<readonly [RegExp, Category]> = [
 const byCode: Readonly<Record<number, Category>> = {
   126: "command-not-found",
   127: "command-not-found",
-  137: "out-of-memory",
+  137: "killed",
   143: "terminated",
   247: "out-of-memory"
 }
