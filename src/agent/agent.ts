@@ -17,6 +17,7 @@ import { say } from "../observe/say.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
+import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
 import { heartbeat, heartbeatSeconds, signOff } from "./heartbeat.ts"
 import { Launcher } from "./launcher.ts"
@@ -70,7 +71,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
         EnsuredWorkloads.layer(pool.id),
         Preparation.layer,
         Relay.layer(settings.jobLogs),
-        WorkerEvents.layer
+        Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))
       )
     ),
     Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(pool))),

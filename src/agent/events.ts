@@ -23,6 +23,13 @@ export class WorkerEvents extends Context.Service<
     /** "started" and "stopped" of this worker. */
     worker(what: "started" | "stopped"): Effect.Effect<void>
     submitted(run: FlowRun, flowName: string | undefined): Effect.Effect<void>
+    /** A job of ours is over; `pid` names it, `exit` is its exit code where that is known. */
+    executed(
+      run: FlowRun,
+      flowName: string | undefined,
+      pid: string,
+      exit: number | undefined
+    ): Effect.Effect<void>
     /** Sends what waits; trouble is no trouble. */
     readonly flush: Effect.Effect<void>
   }
@@ -79,6 +86,15 @@ export class WorkerEvents extends Context.Service<
             waiting,
             yield* make("prefect.worker.submitted-flow-run", relatedOf(run, flowName))
           )
+        }),
+        executed: Effect.fnUntraced(function* (run, flowName, pid, exit) {
+          const [flowRun, ...others] = relatedOf(run, flowName)
+          const ended = {
+            ...flowRun,
+            "prefect.infrastructure.identifier": pid,
+            ...(exit === undefined ? {} : { "prefect.infrastructure.status-code": String(exit) })
+          }
+          yield* Queue.offer(waiting, yield* make("prefect.worker.executed-flow-run", [ended, ...others]))
         }),
         flush
       })

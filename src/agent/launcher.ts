@@ -12,6 +12,7 @@ import { timeOf } from "../runs/phase.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { type Drain, launch, type LaunchEnvironment, type Offer, type Started, warm } from "../runs/launch.ts"
 import { tellRun } from "../runs/tell.ts"
+import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
 
 /** Launches under way at once; each makes a few requests, which have their own bounds. */
@@ -59,6 +60,7 @@ export class Launcher extends Context.Service<
         const context = yield* Effect.context<LaunchEnvironment>()
         const relay = yield* Relay
         const events = yield* WorkerEvents
+        const endings = yield* Endings
         const draining = yield* Latch.make(false)
         const heldBack = new Map<string, HeldBack>()
         const warmed = new Set<string>()
@@ -115,6 +117,7 @@ export class Launcher extends Context.Service<
             flow: job.flowName,
             streamOutput: job.streamOutput
           })
+          yield* endings.expect({ ...job, runId: run.id, flow: job.flowName })
           yield* events.submitted(run, job.flowName)
         })
 

@@ -23,6 +23,7 @@ import { timeOf } from "../runs/phase.ts"
 import { placeFromText, Places } from "../runs/places.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
 import { deletedRun } from "./deleted.ts"
+import { Endings } from "./endings.ts"
 import { Launcher } from "./launcher.ts"
 
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
@@ -41,7 +42,7 @@ const concurrency = 16
 /** A workload that does not answer in this time is unreachable in this cycle; nobody else waits for it. */
 const answerWithin = Duration.seconds(10)
 
-export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay
+export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay | Endings
 
 /** What one cycle saw, for the lines of the syncs. */
 export interface Cycle {
@@ -79,7 +80,8 @@ export const makeCycles = Effect.gen(function* () {
     lookUnlessIdle: Effect.gen(function* () {
       const { launching, started } = yield* Launcher
       const { size } = yield* Board
-      const waiting = launching().length + size() + (yield* Places).all().length
+      const places = (yield* Places).all()
+      const waiting = launching().length + size() + places.length + (yield* Endings).waiting()
       if (idle && started() === startedThen && waiting === 0) return
       yield* look(false)
     })
@@ -103,6 +105,8 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   })
   yield* jobsWithoutOpenRun(runs.value, jobs)
   yield* forgetWhatIsOver(wide, places, jobs, runs.value)
+  const live = new Set([...jobs.byRun.values()].flat().map(({ command }) => command.id))
+  yield* (yield* Endings).tell(live, jobs.unreachable)
   return { runs: runs.value.length, jobs: jobs.byRun.size, unreachable: jobs.unreachable.size }
 })
 
@@ -267,6 +271,5 @@ const forgetWhatIsOver = Effect.fnUntraced(function* (
   for (const place of asked) {
     if (!busy.has(placeKey(place)) && !jobs.unreachable.has(placeKey(place))) places.forget(place)
   }
-  if (jobs.unreachable.size > 0) return
-  yield* relay.retain(new Set(live.map(({ command }) => command.id)))
+  yield* relay.retain(new Set(live.map(({ command }) => command.id)), new Set(jobs.unreachable.keys()))
 })

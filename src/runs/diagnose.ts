@@ -95,6 +95,12 @@ const byCode: Readonly<Record<number, Category>> = {
   247: "out-of-memory"
 }
 
+/** Of the first container that has one; 0 for an execution that was successful. */
+export const exitCodeOf = (execution: JobExecution | undefined): number | undefined => {
+  const codes = Object.values(execution?.containers ?? {}).flatMap(({ restarts }) => restarts?.exitCode ?? [])
+  return codes[0] ?? (execution?.status === "successful" ? 0 : undefined)
+}
+
 /** The kind of an end that the agent had to report; `gone` for a job of which nothing is left. */
 export const categoryOf = (
   exit: Exit | undefined,

@@ -4,16 +4,24 @@ import { at, type Place } from "../cpln/place.ts"
 import type { Deployment, JobExecution } from "../cpln/schemas.ts"
 import { Workloads } from "../cpln/workloads.ts"
 
-/** The command's entry among the job executions of any location, with that location's name. */
-export const executionOf = Effect.fn("runs.executionOf")(function* (place: Place, commandId: string) {
+export interface Execution {
+  /** Short name of where it ran. */
+  readonly location: string
+  readonly execution: JobExecution
+}
+
+/** All that the deployments of a workload list, in every location; none for a workload that is gone. */
+export const executionsOf = Effect.fn("runs.executionsOf")(function* (place: Place) {
   const deployments = yield* Workloads.use((workloads) => workloads.deployments(place.workload)).pipe(
-    // A workload that is gone lists no executions.
     Effect.catchTag("NotFound", () => Effect.succeed({ value: [] as ReadonlyArray<Deployment>, at: 0 })),
     at(place.access)
   )
-  for (const deployment of deployments.value) {
-    const execution = deployment.status?.jobExecutions?.find((each) => each.name === `command-${commandId}`)
-    if (execution !== undefined) return { location: deployment.name, execution }
-  }
-  return undefined as { readonly location: string; readonly execution: JobExecution } | undefined
+  return deployments.value.flatMap(({ name, status }) =>
+    (status?.jobExecutions ?? []).map((execution): Execution => ({ location: name, execution }))
+  )
+})
+
+/** The command's entry among the job executions of any location. */
+export const executionOf = Effect.fn("runs.executionOf")(function* (place: Place, commandId: string) {
+  return (yield* executionsOf(place)).find(({ execution }) => execution.name === `command-${commandId}`)
 })
