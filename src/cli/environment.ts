@@ -8,6 +8,7 @@ import { Effect, FileSystem, Layer, Option, Redacted, Schema } from "effect"
 import { parse } from "yaml"
 import { CannotStart } from "../agent/start-up.ts"
 import { ControlPlane } from "../cpln/control-plane.ts"
+import { nameOfLink } from "../job/places.ts"
 import { host } from "../platform.ts"
 import { readAccess } from "../prefect/access.ts"
 import { Prefect } from "../prefect/prefect.ts"
@@ -17,20 +18,15 @@ import { resolve, secretEnvironment, type Settings } from "../settings.ts"
 
 const publicEndpoint = "https://api.cpln.io"
 
-/** Control Plane injects full links for some of these: the last segment is the name. */
-const nameOf = (value: string | undefined): string | undefined => {
-  const name = value?.trim().split("/").at(-1)
-  return name === undefined || name === "" ? undefined : name
-}
-
 export const filled = (value: string | undefined): string | undefined =>
   value?.trim() ? value.trim() : undefined
 
+/** Control Plane injects full links for some of these: the last segment is the name. */
 export const injectedFrom = (environment: Readonly<Record<string, string>>): Injected => ({
   endpoint: filled(environment["CPLN_ENDPOINT"]) ?? publicEndpoint,
-  org: nameOf(environment["CPLN_ORG"]),
-  gvc: nameOf(environment["CPLN_GVC"]),
-  location: nameOf(environment["CPLN_LOCATION"]),
+  org: nameOfLink(environment["CPLN_ORG"]),
+  gvc: nameOfLink(environment["CPLN_GVC"]),
+  location: nameOfLink(environment["CPLN_LOCATION"]),
   token: Option.getOrUndefined(
     Option.map(Option.fromNullishOr(filled(environment["CPLN_TOKEN"])), Redacted.make)
   )
