@@ -136,6 +136,8 @@ const makeLogStore = (keepBytes: number): LogStore["Service"] => {
   const streams = new Map<string, LogStream>()
   /** By org, then by workload: nearly every query names one. */
   const workloads = new Map<string, Map<string, Set<LogStream>>>()
+  /** A job hands in the same object with each line, which saves comparing labels; a stream without lines is forgotten. */
+  const byLabels = new WeakMap<Labels, LogStream>()
   const waiting = new Set<() => void>()
   let arrived = 0
   let bytes = 0
@@ -143,9 +145,14 @@ const makeLogStore = (keepBytes: number): LogStore["Service"] => {
   const workloadOf = (labels: Labels): string => labels["workload"] ?? ""
 
   const streamOf = (org: string, labels: Labels): LogStream => {
+    const recent = byLabels.get(labels)
+    if (recent?.org === org && recent.lines.length > 0) return recent
     const key = keyOf(org, labels)
     const known = streams.get(key)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      byLabels.set(labels, known)
+      return known
+    }
     const made: LogStream = { org, key, labels: { ...labels }, lines: new Shelf(), last: -1n }
     streams.set(key, made)
     const inOrg = workloads.get(org) ?? new Map<string, Set<LogStream>>()

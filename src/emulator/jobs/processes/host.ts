@@ -19,6 +19,7 @@ import {
 import { rm } from "node:fs/promises"
 import { constants as systemConstants, tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import type { Readable } from "node:stream"
 import { Deferred, Duration, Effect, Option } from "effect"
 
 export type GroupSignal = "SIGTERM" | "SIGKILL"
@@ -75,6 +76,17 @@ interface Running {
   over: boolean
 }
 
+/** One chunk, then everyone else's turn: a job that prints without end must not hold up the rest of the emulator. */
+const readInTurns = (pipe: Readable, onBytes: (bytes: Uint8Array) => void): void => {
+  pipe.on("data", (bytes: Uint8Array) => {
+    onBytes(bytes)
+    pipe.pause()
+    setImmediate(() => pipe.resume())
+  })
+  // A pipe breaks when its other end is killed; that is no news.
+  pipe.on("error", () => {})
+}
+
 const start = (ask: GroupAsk): Running => {
   const ended = Deferred.makeUnsafe<GroupEnd>()
   const closed = Deferred.makeUnsafe<void>()
@@ -107,11 +119,8 @@ const start = (ask: GroupAsk): Running => {
     end({ _tag: "NotStarted", code: codeOf(error) })
     Deferred.doneUnsafe(closed, Effect.void)
   })
-  child.stdout?.on("data", (bytes: Uint8Array) => ask.onOutput("stdout", bytes))
-  child.stderr?.on("data", (bytes: Uint8Array) => ask.onOutput("stderr", bytes))
-  // Pipes break when their other end is killed; that is no news.
-  child.stdout?.on("error", () => {})
-  child.stderr?.on("error", () => {})
+  if (child.stdout !== null) readInTurns(child.stdout, (bytes) => ask.onOutput("stdout", bytes))
+  if (child.stderr !== null) readInTurns(child.stderr, (bytes) => ask.onOutput("stderr", bytes))
   child.on("exit", (code, signal) => end({ _tag: "Exited", code: exitCodeOf(code, signal) }))
   child.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
   const leader = child.pid
