@@ -7,9 +7,10 @@ import { host, runMain, signalIsSuccess } from "../../../src/platform.ts"
 
 const [file = "", how = ""] = host.arguments()
 
+/** With `flood` it also prints as fast as it can. */
 const script = `trap '' TERM INT
 sh -c 'trap "" TERM INT; echo $$ >> ${file}; echo ready >> ${file}; while :; do sleep 0.05; done' &
-while :; do sleep 0.05; done`
+${how === "flood" ? "exec yes" : "while :; do sleep 0.05; done"}`
 
 const job = Effect.flatMap(Driver, (driver) =>
   driver.run(

@@ -32,10 +32,11 @@ const ended = (child: ChildProcess) =>
 
 describe.each(["bun", "node"])("a job, when the emulator ends under %s", (name) => {
   it.live.each([
-    ["SIGTERM", 0],
-    ["SIGINT", 0],
-    ["crash", 1]
-  ] as const)("by %s, ends with it, and its folders are gone", ([how, code]) =>
+    ["SIGTERM", "SIGTERM", "", 0],
+    ["SIGINT", "SIGINT", "", 0],
+    ["SIGTERM, printing without end,", "SIGTERM", "flood", 0],
+    ["an error outside of any scope", undefined, "crash", 1]
+  ] as const)("by %s, ends with it, and its folders are gone", ([, signal, how, code]) =>
     Effect.gen(function* () {
       const folder = mkdtempSync(join(place, "tmp-"))
       const file = join(folder, "pids")
@@ -47,7 +48,7 @@ describe.each(["bun", "node"])("a job, when the emulator ends under %s", (name) 
       yield* until(() => existsSync(file) && readFileSync(file, "utf8").endsWith("ready\n"))
       const pid = Number.parseInt(readFileSync(file, "utf8"), 10)
       expect(isAlive(pid)).toBe(true)
-      if (how !== "crash") child.kill(how)
+      if (signal !== undefined) child.kill(signal)
       expect(yield* Fiber.join(end)).toBe(code)
       yield* until(() => !isAlive(pid))
       expect(readdirSync(folder)).toEqual(["pids"])
