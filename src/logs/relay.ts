@@ -1,31 +1,27 @@
 /**
- * Job output on the agent's own output: one live tail per workload with running jobs, and a range read for each job when
- * it has ended, which closes whatever gap the tail left.
+ * Job output on the agent's own output: which jobs are followed, and from when to when. How the lines of one workload are
+ * had stands in `feed.ts`.
  *
- * Invariant: a line is attributed by its replica's name, which holds the command's id; it is printed once, in order, and
- * never for a job whose pool says `stream_output: false`. Trouble here never reaches the handling of runs.
+ * Invariant: each line of a followed job is printed once, those of a stream in order, and none of a job whose pool says
+ * `stream_output: false`. Trouble here never reaches the handling of runs.
  */
-import { Clock, Context, Duration, Effect, FiberMap, Layer, Stream } from "effect"
+import { Clock, Context, Duration, Effect, FiberSet, Layer, Semaphore } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import { type LogLine, Logs } from "../cpln/logs.ts"
-import { CurrentLane } from "../http/lane.ts"
+import { Logs } from "../cpln/logs.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
+import { CurrentLane } from "../http/lane.ts"
 import { type About, say } from "../observe/say.ts"
-import { type Cursor, cursorFrom, fresh } from "./cursor.ts"
+import { addJob, type Feed, makeFeed, removeJob, runFeed, type Surroundings } from "./feed.ts"
+import { type Followed, isOver, makeFollowed, missed, seenLive, takenUpAgain } from "./followed.ts"
+import { queryOf } from "./selector.ts"
+import { stdout } from "./sink.ts"
+import { nanos } from "./times.ts"
+import { makeTroubles } from "./troubles.ts"
 
-/** A job whose output is followed. */
-interface Followed {
-  readonly commandId: string
-  readonly place: Place
-  readonly about: About
-  readonly cursor: Cursor
-  /** Lines that came last, for the message of a crash. */
-  readonly lastLines: Array<string>
-  /** Looks in a row that did not show it live. */
-  misses: number
-}
-
-/** A job to follow. `created` is when its command was made, in ms since 1970. */
+/**
+ * A job to follow. `created` is when its command was made, in ms since 1970, roughly. `streamOutput` undefined: not known
+ * yet; the job is followed once it is, or after two minutes.
+ */
 export interface Job {
   readonly place: Place
   readonly commandId: string
@@ -35,26 +31,40 @@ export interface Job {
   readonly streamOutput: boolean | undefined
 }
 
+/** A job that waits for what its pool says. */
+interface Undecided {
+  readonly job: Job
+  readonly since: number
+}
+
 /** Tails that the log service allows per org, with room for people's own. */
 const tailsPerOrg = 5
-/** The service's own bound for one range read. */
-const linesPerRead = 999
-/** Lines may come late: reads after a job's end, in ms. */
-const readsAfterEnd = [2_000, 8_000, 20_000]
-/** Between reads where no tail is left, in ms. */
-const readEvery = 5_000
+/** Jobs followed at once; what goes beyond is not printed, and said. */
+const mostJobs = 20_000
+/** An adopted job whose pool cannot be asked is followed after this long: it is the pools' default. In ms. */
+const undecidedFor = 120_000
+/** How far a job was printed is remembered this long after its end, in ms, in case that it lives after all. */
+const rememberedFor = 900_000
+const mostRemembered = 2_000
 const keptLines = 20
 const lastLinesWithin = Duration.seconds(5)
-/** The last words of a job are looked for in this much of the past, in ms. */
-const lookBack = 24n * 3_600_000n
+/** The last words of a job are looked for in this much of the past, and in the future of a clock that is behind; in ms. */
+const lookBack = 24 * 3_600_000
+const lookAhead = 24 * 3_600_000
 
 export class Relay extends Context.Service<
   Relay,
   {
-    /** Follows the output of this job from its start; does nothing for one that is followed already. */
+    /**
+     * Follows the output of this job from its start. To be called again when more is known: it does nothing for a job that
+     * is followed already, and ends the following of one whose pool turns out to say `stream_output: false`.
+     */
     follow(job: Job): Effect.Effect<void>
-    /** Jobs that are live now: all others that are followed have ended, and are read to their end. */
-    retain(commandIds: ReadonlySet<string>): Effect.Effect<void>
+    /**
+     * Tells which jobs are live now, by command id. A followed job that is missing is read to its end, and is not followed
+     * any more once a later look misses it too. Jobs in places that did not answer, by `placeKey`, are left as they are.
+     */
+    retain(live: ReadonlySet<string>, unanswered?: ReadonlySet<string>): Effect.Effect<void>
     /** The last lines that the job printed, oldest first; none where they cannot be had within some seconds. */
     lastLines(place: Place, commandId: string): Effect.Effect<ReadonlyArray<string>>
   }
@@ -65,114 +75,129 @@ export class Relay extends Context.Service<
       Relay,
       Effect.gen(function* () {
         const context = yield* Effect.context<ControlPlane>()
-        const tails = yield* FiberMap.make<string, void>()
-        const endings = yield* FiberMap.make<string, void>()
-        const followed = new Map<string, Followed>()
+        const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())<ControlPlane>()
+        const feeds = new Map<string, Feed>()
+        const followed = new Map<string, { readonly job: Followed; readonly feed: Feed }>()
+        const undecided = new Map<string, Undecided>()
+        const remembered = new Map<string, { readonly job: Followed; readonly until: number }>()
+        const tails = new Map<string, Semaphore.Semaphore>()
 
-        const print = (job: Followed, lines: ReadonlyArray<LogLine>) =>
-          Effect.forEach(
-            fresh(job.cursor, lines),
-            (line) => {
-              job.lastLines.push(line.line)
-              if (job.lastLines.length > keptLines) job.lastLines.shift()
-              return say("info", "Logs", job.about, line.line)
-            },
-            { discard: true }
-          )
+        const inLane = Effect.provideService(CurrentLane, "logs")
 
-        const printAll = (lines: ReadonlyArray<LogLine>) =>
-          Effect.suspend(() => {
-            const byJob = new Map<Followed, Array<LogLine>>()
-            for (const line of lines) {
-              const job = followed.get(commandOf(line.labels["replica"] ?? "") ?? "")
-              if (job === undefined) continue
-              const known = byJob.get(job)
-              if (known === undefined) byJob.set(job, [line])
-              else known.push(line)
-            }
-            return Effect.forEach(byJob, ([job, own]) => print(job, own), { discard: true })
-          })
+        const tailsOf = ({ access: { endpoint, org } }: Place) => {
+          const key = `${endpoint} ${org}`
+          const known = tails.get(key) ?? Semaphore.makeUnsafe(tailsPerOrg)
+          tails.set(key, known)
+          return known
+        }
 
-        /** All lines of one job from its cursor on, page by page. */
-        const readOn = Effect.fnUntraced(function* (job: Followed) {
-          for (;;) {
-            const before = job.cursor.at
-            const end = BigInt((yield* Clock.currentTimeMillis) + 60_000) * 1_000_000n
-            const lines = yield* Logs.use((logs) =>
-              logs.range({
-                query: queryOf(job.place, job.commandId),
-                start: before,
-                end,
-                limit: linesPerRead
-              })
-            ).pipe(at(job.place.access))
-            yield* print(job, lines)
-            if (lines.length < linesPerRead || job.cursor.at === before) return
-          }
-        })
-
-        const tailed = (place: Place) =>
-          [...tails].filter(([key]) => key.startsWith(`${place.access.endpoint} /org/${place.access.org}/`))
-            .length
-
-        /** One session after the other, each from where the oldest followed job stands. */
-        const tail = Effect.fnUntraced(function* (place: Place) {
+        // No step of these waits, so that a feed never ends while a job joins it.
+        const start = (place: Place, job: Followed) => {
           const key = placeKey(place)
-          for (;;) {
-            const jobs = [...followed.values()].filter((each) => placeKey(each.place) === key)
-            if (jobs.length === 0) return
-            const start = jobs.map((each) => each.cursor.at).reduce((a, b) => (b < a ? b : a))
-            yield* Logs.pipe(
-              Effect.flatMap((logs) =>
-                Stream.runForEach(logs.tail({ query: queryOf(place), start }), printAll)
-              ),
-              at(place.access),
-              Effect.catch((error) =>
-                Effect.logDebug(`tail of ${key}: ${error.message}`).pipe(Effect.andThen(readAll(jobs)))
-              )
-            )
-            yield* Effect.sleep(Duration.millis(readEvery))
-          }
-        })
-
-        const readAll = (jobs: ReadonlyArray<Followed>) =>
-          Effect.forEach(
-            jobs,
-            (job) =>
-              readOn(job).pipe(
-                Effect.catch((error) =>
-                  say("debug", "Logs", job.about, `output not readable now: ${error.message}`)
-                )
-              ),
-            { discard: true, concurrency: 4 }
-          )
-
-        /** Workloads beyond the tails that are allowed are read in turns. */
-        const readInTurns = Effect.fnUntraced(function* (place: Place) {
-          for (;;) {
-            const jobs = [...followed.values()].filter((each) => placeKey(each.place) === placeKey(place))
-            if (jobs.length === 0) return
-            yield* readAll(jobs)
-            yield* Effect.sleep(Duration.millis(readEvery))
-          }
-        })
-
-        const readToEnd = Effect.fnUntraced(function* (job: Followed) {
-          for (const pause of readsAfterEnd) {
-            yield* Effect.sleep(Duration.millis(pause))
-            yield* readAll([job])
-          }
+          const known = feeds.get(key)
+          const feed = known ?? makeFeed(place)
+          feed.place = place
+          addJob(feed, job)
+          followed.set(job.commandId, { job, feed })
+          if (known !== undefined) return
+          feeds.set(key, feed)
+          run(inLane(runFeed(feed, around)))
+        }
+        const stop = (job: Followed, feed: Feed) => {
           followed.delete(job.commandId)
-        })
+          if (removeJob(feed, job, around.room)) feeds.delete(placeKey(feed.place))
+        }
 
-        /** Of a job whose output is not followed here. */
+        const around: Surroundings = {
+          tailsOf,
+          room: { bytes: 0 },
+          sink: stdout,
+          ...makeTroubles(),
+          drop: (job, now) => {
+            const known = followed.get(job.commandId)
+            if (known?.job !== job) return
+            stop(job, known.feed)
+            remember(job, now)
+          }
+        }
+
+        const remember = (job: Followed, now: number) => {
+          for (const [id, { until }] of remembered) {
+            if (until > now && remembered.size < mostRemembered) break
+            remembered.delete(id)
+          }
+          remembered.set(job.commandId, { job, until: now + rememberedFor })
+        }
+
+        const decide = (job: Job): boolean | undefined =>
+          jobLogs === undefined ? job.streamOutput : jobLogs === "stdout"
+
+        const begin = (job: Job, now: number): Effect.Effect<void> => {
+          if (followed.size >= mostJobs) {
+            return say("warning", "Logs", aboutOf(job), `Not followed: ${mostJobs} jobs are already.`)
+          }
+          const before = remembered.get(job.commandId)?.job
+          remembered.delete(job.commandId)
+          start(
+            job.place,
+            before === undefined
+              ? makeFollowed(job.commandId, aboutOf(job), job.created, now)
+              : takenUpAgain(before, aboutOf(job), now)
+          )
+          return Effect.void
+        }
+
+        const follow = (job: Job, now: number): Effect.Effect<void> => {
+          const { commandId } = job
+          const wanted = decide(job)
+          const known = followed.get(commandId)
+          const since = undecided.get(commandId)?.since ?? now
+          undecided.delete(commandId)
+          if (wanted === false) {
+            if (known !== undefined) stop(known.job, known.feed)
+            return Effect.void
+          }
+          if (known !== undefined) {
+            known.feed.place = job.place
+            known.job.about = aboutOf(job)
+            seenLive(known.job)
+            return Effect.void
+          }
+          if (wanted === true || remembered.has(commandId)) return begin(job, now)
+          if (undecided.size < mostJobs) undecided.set(commandId, { job, since })
+          return Effect.void
+        }
+
+        const retain = (
+          live: ReadonlySet<string>,
+          unanswered: ReadonlySet<string>,
+          now: number
+        ): Effect.Effect<void> => {
+          const begun: Array<Effect.Effect<void>> = []
+          for (const [id, { job, since }] of undecided) {
+            if (now - since < undecidedFor) continue
+            undecided.delete(id)
+            begun.push(begin(job, now))
+          }
+          for (const [key, feed] of feeds) {
+            if (unanswered.has(key)) continue
+            for (const job of feed.jobs.values()) {
+              if (live.has(job.commandId)) seenLive(job)
+              else missed(job, now)
+              if (isOver(job)) around.drop(job, now)
+              else if (job.due !== undefined && job.due <= now) feed.news.openUnsafe()
+            }
+          }
+          return Effect.all(begun, { discard: true })
+        }
+
         const newestOf = Effect.fnUntraced(function* (place: Place, commandId: string) {
-          const now = BigInt(yield* Clock.currentTimeMillis)
+          const now = yield* Clock.currentTimeMillis
           const lines = yield* Logs.use((logs) =>
             logs.range({
-              query: queryOf(place, commandId),
-              start: (now - lookBack) * 1_000_000n,
-              end: (now + 60_000n) * 1_000_000n,
+              query: queryOf(place, [commandId]),
+              start: nanos(now - lookBack),
+              end: nanos(now + lookAhead),
               limit: keptLines,
               newest: true
             })
@@ -180,65 +205,26 @@ export class Relay extends Context.Service<
           return lines.map(({ line }) => line)
         })
 
-        const inContext = <A, E>(effect: Effect.Effect<A, E, ControlPlane>) =>
-          effect.pipe(Effect.provideContext(context), Effect.provideService(CurrentLane, "logs"))
-
         return Relay.of({
-          follow: Effect.fnUntraced(function* (job) {
-            const { place, commandId } = job
-            const wanted = jobLogs === "stdout" || (jobLogs !== "off" && job.streamOutput !== false)
-            if (!wanted || followed.has(commandId)) return
-            followed.set(commandId, {
-              commandId,
-              place,
-              about: {
-                flow: job.flow,
-                runId: job.runId,
-                gvc: place.workload.gvc,
-                workload: place.workload.name,
-                command: commandId
-              },
-              // A second back: the clocks of API and log service need not agree.
-              cursor: cursorFrom(BigInt(Math.trunc(job.created) - 1_000) * 1_000_000n),
-              lastLines: [],
-              misses: 0
-            })
-            const key = placeKey(place)
-            if (FiberMap.hasUnsafe(tails, key)) return
-            const reader = tailed(place) < tailsPerOrg ? tail(place) : readInTurns(place)
-            yield* FiberMap.run(tails, key, inContext(reader), { onlyIfMissing: true })
-          }),
-          retain: Effect.fnUntraced(function* (live) {
-            for (const job of followed.values()) {
-              job.misses = live.has(job.commandId) ? 0 : job.misses + 1
-              // One miss may be a look that began before the job did.
-              if (job.misses < 2) continue
-              yield* FiberMap.run(endings, job.commandId, inContext(readToEnd(job)), { onlyIfMissing: true })
-            }
-          }),
-          lastLines: (place, commandId) => {
-            const job = followed.get(commandId)
-            const lines =
-              job === undefined ? newestOf(place, commandId) : Effect.as(readAll([job]), job.lastLines)
-            return inContext(lines).pipe(
-              Effect.timeoutOrElse({
-                duration: lastLinesWithin,
-                orElse: () => Effect.succeed(job?.lastLines ?? [])
-              }),
-              Effect.catch(() => Effect.succeed([]))
+          follow: (job) => Effect.flatMap(Clock.currentTimeMillis, (now) => follow(job, now)),
+          retain: (live, unanswered = new Set()) =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => retain(live, unanswered, now)),
+          lastLines: (place, commandId) =>
+            newestOf(place, commandId).pipe(
+              Effect.timeoutOrElse({ duration: lastLinesWithin, orElse: () => Effect.succeed([]) }),
+              Effect.catch(() => Effect.succeed([])),
+              Effect.provideContext(context),
+              inLane
             )
-          }
         })
       })
     )
 }
 
-/** LogQL of one workload's jobs, or of one job: replicas are named after their command. */
-const queryOf = (place: Place, commandId?: string): string => {
-  const { gvc, name } = place.workload
-  const replica = commandId === undefined ? "command-.+" : `command-${commandId}.*`
-  return `{gvc="${gvc}", workload="${name}", replica=~"${replica}"}`
-}
-
-const replicaName = /command-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/u
-const commandOf = (replica: string): string | undefined => replicaName.exec(replica)?.[1]
+const aboutOf = ({ commandId, flow, place, runId }: Job): About => ({
+  flow,
+  runId,
+  gvc: place.workload.gvc,
+  workload: place.workload.name,
+  command: commandId
+})
