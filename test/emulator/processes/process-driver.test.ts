@@ -8,6 +8,7 @@ import { processDriver } from "../../../src/emulator/jobs/processes/process-driv
 import type { RunEvent } from "../../../src/emulator/jobs/run-state.ts"
 import { parseQuery } from "../../../src/emulator/logs/logql.ts"
 import { LogStore } from "../../../src/emulator/logs/log-store.ts"
+import { isAlive } from "./alive.ts"
 
 const place = mkdtempSync(join(tmpdir(), "driver-test-"))
 afterAll(() => rmSync(place, { recursive: true, force: true }))
@@ -56,16 +57,6 @@ const linesOf = (pod: Pod) =>
   )
 
 const textsOf = (pod: Pod) => Effect.map(linesOf(pod), (lines) => lines.map((each) => each.line))
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    // A zombie answers too, when nobody has asked for its end yet.
-    return !/^\d+ \(.*\) Z/u.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
-  } catch {
-    return false
-  }
-}
 
 const written = (path: string): Effect.Effect<ReadonlyArray<number>> =>
   Effect.suspend(() =>

@@ -4,21 +4,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { isAlive } from "./alive.ts"
 
 const place = mkdtempSync(join(tmpdir(), "program-ends-"))
 afterAll(() => rmSync(place, { recursive: true, force: true }))
 
 const program = join(import.meta.dirname, "job-of-a-program.ts")
 const runtime = (name: string) => join(import.meta.dirname, "../../../node_modules/.bin", name)
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 const until = (condition: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() =>
