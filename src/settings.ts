@@ -164,7 +164,7 @@ export const settings = {
     "unreported-exit",
     ["PREFECT_AGENT_UNREPORTED_EXIT"],
     "completed",
-    "exit 0 and never reported: completed|crashed",
+    "exit 0 counts as completed|crashed",
     oneOf("completed", "crashed")
   ),
   jobLogs: define<"stdout" | "off" | undefined>(
@@ -245,11 +245,14 @@ export class WrongSetting extends Schema.TaggedError<WrongSetting>()("WrongSetti
   }
 }
 
-/** A value and where it was found; `from` reads inside a sentence: "the environment", "profile 'prod' (…)". */
+/** A value and where it was found; `from` reads inside a sentence: `theEnvironment`, "profile 'prod' (…)". */
 export interface Sourced {
   readonly value: string
   readonly from: string
 }
+
+/** Where a value of the process's own environment was found. */
+export const theEnvironment = "the environment"
 
 /**
  * All settings from what was given on the command line and what environment and profile hold. An empty environment
@@ -283,11 +286,11 @@ const givenFor = (
   found: (variable: string) => Sourced | undefined
 ): Sourced | undefined => {
   if (flag !== undefined) return { value: flag, from: `--${setting.flag}` }
-  for (const variable of setting.env) {
+  const all = setting.env.flatMap((variable): ReadonlyArray<Sourced & { readonly variable: string }> => {
     const value = found(variable)
-    if (value !== undefined && value.value !== "") {
-      return { value: value.value, from: `${variable} in ${value.from}` }
-    }
-  }
-  return undefined
+    return value === undefined || value.value === "" ? [] : [{ ...value, variable }]
+  })
+  // The environment comes before the profile also where it uses the later of two names.
+  const first = all.find(({ from }) => from === theEnvironment) ?? all[0]
+  return first && { value: first.value, from: `${first.variable} in ${first.from}` }
 }

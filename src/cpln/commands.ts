@@ -44,7 +44,10 @@ export class StartInDoubt extends Schema.TaggedError<StartInDoubt>()("StartInDou
 export class Commands extends Context.Service<
   Commands,
   {
-    /** Starts one run and returns the command's id. Never repeated by itself; surely not made on any other error. */
+    /**
+     * Starts one run and returns the command's id. Never repeated by itself; surely not made on any other error. Not sent
+     * (`Unavailable`) when its turn among the requests does not come within `patience`, 5 s unless told.
+     */
     start(
       workload: WorkloadRef,
       what: StartCommand,

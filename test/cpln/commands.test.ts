@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { makeCommands, type StartCommand } from "../../src/cpln/commands.ts"
 import { WorkloadRef } from "../../src/cpln/schemas.ts"
@@ -155,6 +155,17 @@ describe("a start", () => {
       expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "Unavailable", mayHaveHappened: false })
       yield* TestClock.adjust("1 hour")
       expect(service.asked.filter(({ method }) => method === "POST")).toEqual([])
+    })
+  )
+
+  it.effect("waits for its turn no longer than its caller's proof holds", () =>
+    Effect.gen(function* () {
+      const service = inTurn(silence)
+      const commands = yield* commandsOf(service, { concurrency: 1 })
+      yield* Effect.forkChild(Effect.ignore(commands.get(workload, "c-0")), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(Effect.flip(commands.start(workload, what, Duration.seconds(2))))
+      yield* TestClock.adjust("2 seconds")
+      expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "Unavailable", mayHaveHappened: false })
     })
   )
 

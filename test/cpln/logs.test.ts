@@ -291,6 +291,17 @@ describe("a tail", () => {
     })
   )
 
+  it.live("that the service closes as broken is Unavailable too, and says how", () =>
+    Effect.gen(function* () {
+      const world = yield* logService()
+      const tail = yield* tailing(world)
+      ;(yield* world.session).socket.close(1011, "too many tails of hidden-text")
+      const end = yield* tail.end
+      expect(end).toMatchObject({ _tag: "Failure", failure: { _tag: "Unavailable" } })
+      if (end._tag === "Failure") expect(end.failure.message).toContain("1011")
+    })
+  )
+
   it.live("closes its connection when nobody reads any more", () =>
     Effect.gen(function* () {
       const world = yield* logService()

@@ -373,6 +373,17 @@ describe("what an error tells", () => {
     })
   )
 
+  it.effect("is never an address, whatever its query holds", () =>
+    Effect.gen(function* () {
+      for (const text of [
+        `error sending request for url (http://service.test/x?t=${secret})`,
+        `WebSocket connection to 'ws://service.test/x?t=${secret}' failed`
+      ]) {
+        expect((yield* errorOf(breaking(new TypeError(text)))).message).not.toContain(secret)
+      }
+    })
+  )
+
   it.effect("names a credential with characters that HTTP does not allow", () =>
     Effect.gen(function* () {
       const error = yield* errorOf(breaking(new TypeError(`Header 'Authorization' has invalid value`)))

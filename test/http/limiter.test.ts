@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Clock, Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { CurrentLane, type Lane } from "../../src/http/lane.ts"
 import { type Limiter, makeLimiter } from "../../src/http/limiter.ts"
@@ -91,6 +91,12 @@ describe("a 429", () => {
       // The burst is gone as well: one second's worth at once, then 20 a second.
       expect(times.length).toBe(60)
 
+      yield* limiter.slowDown(2_001)
+      expect(yield* limiter.currentRate).toBe(10)
+      yield* TestClock.adjust("9999 millis")
+      expect(yield* limiter.currentRate).toBe(10)
+      yield* TestClock.adjust(1)
+      expect(yield* limiter.currentRate).toBe(20)
       yield* TestClock.adjust("10 seconds")
       expect(yield* limiter.currentRate).toBe(40)
       yield* TestClock.adjust("1 hour")
@@ -234,15 +240,24 @@ describe("an interrupted wait", () => {
     Effect.gen(function* () {
       const limiter = yield* makeLimiter({ ratePerSecond: 0, concurrency: 1 })
       const log: Array<string> = []
-      for (let round = 0; round < 20; round++) {
-        const a = yield* holding(limiter, log, "a", "observe")
-        const b = yield* holding(limiter, log, "b", "observe")
-        yield* Effect.all([a.end, Fiber.interrupt(b.fiber)], { concurrency: "unbounded" })
-        yield* Fiber.await(b.fiber)
+      const wait = limiter.gate(Effect.sync(() => log.push("went")))
+      // Each fiber rests after so many steps, so that the interruption meets every point between turn and request.
+      for (let steps = 2; steps <= 40; steps++) {
+        const waiting = yield* limiter.gate(
+          wait.pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, steps),
+            Effect.forkChild({ startImmediately: true }),
+            Effect.tap(() => TestClock.adjust(0))
+          )
+        )
+        waiting.interruptUnsafe()
+        yield* Fiber.await(waiting)
+        log.length = 0
+        const next = yield* Effect.forkChild(wait)
+        yield* TestClock.adjust(0)
+        expect(log, `after ${steps} steps`).toEqual(["went"])
+        yield* Fiber.await(next)
       }
-      const last = yield* holding(limiter, log, "last", "observe")
-      expect(log.at(-1)).toBe("last")
-      yield* last.end
     })
   )
 
@@ -283,6 +298,18 @@ describe("patience", () => {
     })
   )
 })
+
+it.effect("even no patience at all is enough where nothing stands in the way", () =>
+  Effect.gen(function* () {
+    const limiter = yield* makeLimiter({ ratePerSecond: 1, concurrency: 1 })
+    const none = { within: Duration.zero, orElse: Effect.succeed("not sent") }
+    expect(yield* limiter.gate(Effect.succeed("sent"), none)).toBe("sent")
+    expect(yield* limiter.gate(Effect.succeed("sent"), none)).toBe("sent")
+    const third = yield* Effect.forkChild(limiter.gate(Effect.succeed("sent"), none))
+    yield* TestClock.adjust(0)
+    expect(yield* Fiber.join(third)).toBe("not sent")
+  })
+)
 
 it.effect("the limiter's own timer ends with its scope, also while requests wait", () =>
   Effect.gen(function* () {
