@@ -4,7 +4,7 @@
  * Invariant: the envelope (id, version, times, links, status) is the service's own; whatever a client sends there is read for
  * checks and never stored.
  */
-import { Result } from "effect"
+import { identity, Result } from "effect"
 import { type ApiError, badRequest, conflict } from "../errors.ts"
 import { isObject, type Json, type JsonObject, numberOf, objectOf, textOf } from "../json.ts"
 import { expandLinks, type Place } from "../links.ts"
@@ -61,7 +61,7 @@ const draftOf = (kind: Kind, document: JsonObject, place: Place, name: string): 
   name,
   description: textOf(document["description"]),
   tags: tagsOf(document["tags"]),
-  body: expandLinks(contentOf(document), place)
+  body: expandLinks((kind.normal ?? identity)(contentOf(document)), place)
 })
 
 /** A whole object, as POST and PUT send it. `name` is that of the path where there is one. */

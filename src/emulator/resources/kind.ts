@@ -18,6 +18,8 @@ export interface Kind {
   readonly scope: "org" | "gvc"
   /** What a client may do besides reading. */
   readonly allows: ReadonlyArray<"create" | "change" | "delete">
+  /** A body as it is meant, before it is checked. */
+  readonly normal?: (body: JsonObject) => JsonObject
   /** Why this may not be stored; `before` is what it would replace. */
   readonly problems?: (
     draft: Draft,

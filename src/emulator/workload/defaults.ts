@@ -60,6 +60,7 @@ export const withDefaults = (body: JsonObject): JsonObject => {
     ...body,
     spec: {
       type,
+      supportDynamicTags: false,
       ...spec,
       containers: listOf(spec["containers"]).map(container),
       firewallConfig: firewall(objectOf(spec["firewallConfig"])),
@@ -74,7 +75,6 @@ export const withDefaults = (body: JsonObject): JsonObject => {
           : { autoscaling: { ...scaling(type), ...objectOf(options["autoscaling"]) } })
       },
       rolloutOptions: { terminationGracePeriodSeconds: grace, ...objectOf(spec["rolloutOptions"]) },
-      supportDynamicTags: false,
       ...(type === "cron"
         ? {
             job: {

@@ -2,9 +2,10 @@
 import { isReady, locationStates } from "./readiness.ts"
 import { type JsonObject, textOf } from "../json.ts"
 import { expandLink } from "../links.ts"
-import { envOf, gvcOf } from "../resources/gvc.ts"
+import { gvcOf } from "../resources/gvc.ts"
 import type { Draft, Kind } from "../resources/kind.ts"
 import type { Resource, Store } from "../store.ts"
+import { coercedWorkload } from "./coerce.ts"
 import { withDefaults } from "./defaults.ts"
 import { workloadProblems } from "./rules.ts"
 
@@ -48,6 +49,7 @@ export const workloadKind: Kind = {
   name: "workload",
   scope: "gvc",
   allows: ["create", "change", "delete"],
+  normal: coercedWorkload,
   problems: (draft, store, before) => {
     const unknown = Object.keys(draft.body).filter((key) => key !== "spec")
     const problems = unknown.map((key) => `"${key}" is not allowed`)
@@ -69,5 +71,3 @@ export const workloadKind: Kind = {
     health: healthOf(resource, store)
   })
 }
-
-export const gvcEnvOf = (resource: Resource, store: Store["Service"]) => envOf(gvcOf(resource, store))

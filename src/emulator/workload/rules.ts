@@ -19,7 +19,57 @@ const mostContainers = 8
 const longestGrace = 900
 const relaxedGrace = 3600
 
+const specKeys = [
+  "type",
+  "identityLink",
+  "containers",
+  "firewallConfig",
+  "defaultOptions",
+  "localOptions",
+  "job",
+  "sidecar",
+  "supportDynamicTags",
+  "rolloutOptions",
+  "securityOptions",
+  "loadBalancer",
+  "extras",
+  "requestRetryPolicy",
+  "vm"
+]
+const containerKeys = [
+  "name",
+  "image",
+  "workingDir",
+  "metrics",
+  "port",
+  "ports",
+  "memory",
+  "minMemory",
+  "cpu",
+  "minCpu",
+  "env",
+  "inheritEnv",
+  "command",
+  "args",
+  "lifecycle",
+  "readinessProbe",
+  "livenessProbe",
+  "volumes",
+  "gpu"
+]
+const optionKeys = ["autoscaling", "timeoutSeconds", "capacityAI", "spot", "debug", "suspend", "multiZone"]
+
 export const typeOf = (body: JsonObject): string => textOf(at(body, ["spec", "type"])) ?? defaultType
+
+/** The service refuses what it does not know, so that a slip of the pen is told. */
+const unknownKeys = (
+  value: Json | undefined,
+  where: string,
+  known: ReadonlyArray<string>
+): ReadonlyArray<string> =>
+  Object.keys(objectOf(value))
+    .filter((key) => !known.includes(key))
+    .map((key) => `"${where}.${key}" is not allowed`)
 
 const oneOf = (
   value: Json | undefined,
@@ -54,6 +104,7 @@ const containerProblems = (
   const workingDir = container["workingDir"]
   const ports = listOf(container["ports"])
   return [
+    ...unknownKeys(container, where, containerKeys),
     ...containerNameProblems(container["name"], where),
     ...(container["image"] === undefined ? [`"${where}.image" is required`] : []),
     ...programProblems(container, where),
@@ -83,9 +134,7 @@ const jobProblems = (job: Json | undefined): ReadonlyArray<string> => {
   const known = ["schedule", "concurrencyPolicy", "historyLimit", "restartPolicy", "activeDeadlineSeconds"]
   const schedule = textOf(job["schedule"])
   return [
-    ...Object.keys(job)
-      .filter((key) => !known.includes(key))
-      .map((key) => `"spec.job.${key}" is not allowed`),
+    ...unknownKeys(job, "spec.job", known),
     ...(schedule === undefined
       ? [`"spec.job.schedule" is required`]
       : isSchedule(schedule)
@@ -109,6 +158,30 @@ const scaleProblems = (spec: JsonObject, type: string): ReadonlyArray<string> =>
     ? [`"spec.defaultOptions.autoscaling" must have minScale and maxScale 1 for cron workloads`]
     : []
 }
+
+const sections = [
+  "defaultOptions",
+  "firewallConfig",
+  "rolloutOptions",
+  "securityOptions",
+  "sidecar",
+  "loadBalancer"
+]
+
+const sectionProblems = (spec: JsonObject): ReadonlyArray<string> =>
+  sections
+    .filter((name) => spec[name] !== undefined && spec[name] !== null && !isObject(spec[name]))
+    .map((name) => `"spec.${name}" must be an object`)
+
+const flags = ["capacityAI", "debug", "suspend"]
+
+const switchProblems = (spec: JsonObject): ReadonlyArray<string> =>
+  flags.flatMap((flag) => {
+    const value = at(spec, ["defaultOptions", flag])
+    return value === undefined || typeof value === "boolean"
+      ? []
+      : [`"spec.defaultOptions.${flag}" must be a boolean`]
+  })
 
 const optionProblems = (spec: JsonObject, tags: JsonObject): ReadonlyArray<string> => {
   const most = tags["cpln/relaxGracePeriodMax"] === undefined ? longestGrace : relaxedGrace
@@ -146,6 +219,8 @@ export const workloadProblems = (
   const names = containers.map((each) => at(each, ["name"]))
   const relaxed = tags["cpln/relaxMemoryToCpuRatio"] !== undefined
   return [
+    ...unknownKeys(spec, "spec", specKeys),
+    ...unknownKeys(spec["defaultOptions"], "spec.defaultOptions", optionKeys),
     ...(containers.length === 0 || containers.length > mostContainers
       ? [`"spec.containers" must contain between 1 and ${mostContainers} items`]
       : []),
@@ -159,6 +234,8 @@ export const workloadProblems = (
         ? []
         : [`"spec.job" is not allowed for ${type} workloads`]),
     ...scaleProblems(spec, type),
+    ...sectionProblems(spec),
+    ...switchProblems(spec),
     ...optionProblems(spec, tags)
   ]
 }
