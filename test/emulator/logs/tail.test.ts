@@ -106,6 +106,30 @@ describe("a tail of the log service", () => {
     }).pipe(Effect.provide(LogStore.layer))
   )
 
+  it.effect("sends what came while it was still sending the past", () =>
+    Effect.gen(function* () {
+      const client = yield* makeClient("5 seconds")
+      yield* print(1n, "past")
+      yield* Effect.forkChild(tail("acme", params(), client.socket))
+      yield* TestClock.adjust("1 seconds")
+      yield* print(2n, "meanwhile")
+      yield* TestClock.adjust("1 minutes")
+      expect(client.received().map((each) => each.line)).toEqual(["past", "meanwhile"])
+    }).pipe(Effect.provide(LogStore.layer))
+  )
+
+  it.effect("never sends more than 500 lines at once", () =>
+    Effect.gen(function* () {
+      const client = yield* makeClient()
+      for (let n = 1; n <= 700; n++) yield* print(BigInt(n), `past ${n}`)
+      yield* Effect.forkChild(tail("acme", params(), client.socket))
+      yield* TestClock.adjust(0)
+      for (let n = 701; n <= 1_400; n++) yield* print(BigInt(n), `now ${n}`)
+      yield* TestClock.adjust("1 seconds")
+      expect(client.frames.map(({ streams }) => streams[0]?.values.length)).toEqual([500, 200, 500, 200])
+    }).pipe(Effect.provide(LogStore.layer))
+  )
+
   it.effect("ends after 30 minutes with a normal close", () =>
     Effect.gen(function* () {
       const client = yield* makeClient()

@@ -265,6 +265,18 @@ describe("a job as processes of this machine", () => {
     }).pipe(Effect.provide(world))
   )
 
+  it.live("leaves nothing of its groups behind whatever host name its pod gives itself", () =>
+    Effect.gen(function* () {
+      const file = join(place, "own-name")
+      const script = `sh -c 'trap "" TERM; echo $$ >> ${file}; while :; do sleep 0.05; done' &
+        until [ -s ${file} ]; do sleep 0.01; done; echo ready >> ${file}`
+      yield* ends(podOf({ ...sh(script), env: { HOSTNAME: "mine" } }))
+      const pids = yield* written(file)
+      expect(pids.length).toBe(1)
+      expect(yield* areGone(pids)).toEqual([])
+    }).pipe(Effect.provide(world))
+  )
+
   it.live("leaves nothing behind when it is interrupted, and what it had begun to say is in the log", () =>
     Effect.gen(function* () {
       const file = join(place, "interrupted")
