@@ -10,7 +10,7 @@ const [file = "", how = ""] = host.arguments()
 /** With `flood` it also prints as fast as it can. */
 const script = `trap '' TERM INT
 sh -c 'trap "" TERM INT; echo $$ >> ${file}; echo ready >> ${file}; while :; do sleep 0.05; done' &
-${how === "flood" ? "exec yes" : "while :; do sleep 0.05; done"}`
+${how === "flood" ? "yes & exec yes hello >&2" : "while :; do sleep 0.05; done"}`
 
 const job = Effect.flatMap(Driver, (driver) =>
   driver.run(
