@@ -41,6 +41,10 @@ export const ask = (method: string, url: string, body?: unknown, headers: Record
     catch: (cause) => new BadAnswer({ request: `${method} ${url}`, status: 0, body: String(cause) })
   })
 
+/** "Retry me": what a server on SQLite says when it is busy; nothing of that is the agent's doing. */
+const busy = 503
+const tries = 10
+
 /** One request that must succeed; the decoded body, `undefined` when there is none. */
 export const json = Effect.fnUntraced(function* <A>(
   method: string,
@@ -48,7 +52,11 @@ export const json = Effect.fnUntraced(function* <A>(
   body?: unknown,
   headers: Record<string, string> = {}
 ) {
-  const answer = yield* ask(method, url, body, headers)
+  let answer = yield* ask(method, url, body, headers)
+  for (let tried = 1; answer.status === busy && tried < tries; tried++) {
+    yield* Effect.sleep("700 millis")
+    answer = yield* ask(method, url, body, headers)
+  }
   if (answer.status >= 300) {
     return yield* new BadAnswer({ request: `${method} ${url}`, status: answer.status, body: answer.text })
   }

@@ -4,6 +4,7 @@
  *
  * Invariant: stock. No patch, no setting but where it listens, where it keeps its files, and no telemetry.
  */
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schedule } from "effect"
 import { BadAnswer, ask, freePort, json } from "./http.ts"
@@ -73,6 +74,8 @@ export const operator = (api: string, headers: Record<string, string> = {}) => {
     run: (deployment: string, body: Record<string, unknown> = {}) =>
       post<FlowRun>(`/deployments/${deployment}/create_flow_run`, {
         state: { type: "SCHEDULED", message: null },
+        // A busy server may have made the run all the same.
+        idempotency_key: crypto.randomUUID(),
         ...body
       }),
     flowRun: (id: string) => get<FlowRun>(`/flow_runs/${id}`),
@@ -151,6 +154,7 @@ export const prefectServer = Effect.fnUntraced(function* (
   home: string,
   extra: Readonly<Record<string, string>> = {}
 ) {
+  mkdirSync(home, { recursive: true })
   const port = yield* freePort
   const api = `http://127.0.0.1:${port}/api`
   const inherited = cleanEnvironment()

@@ -81,7 +81,8 @@ export const serverTrouble =
       case "Forbidden":
         return new CannotStart({
           reason: `The Prefect server at ${url} refused the credentials: ${error.message}`,
-          remedy: "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
+          remedy:
+            "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING, and that PREFECT_API_URL is the API of a Prefect server."
         })
       case "NotFound":
       case "Undecodable":

@@ -62,7 +62,8 @@ const startTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
     {
       name: "a PREFECT_API_URL that is no URL",
       env: { PREFECT_API_URL: "prefect:4200" },
-      says: [/PREFECT_API_URL/, /prefect:4200/]
+      // The value is not repeated: an address may hold a password.
+      says: [/PREFECT_API_URL/, /http/]
     },
     {
       name: "a PREFECT_API_URL without /api",
