@@ -139,6 +139,12 @@ const findPool = Effect.fnUntraced(function* (options: StartUp, server: ServerVe
 /** The default credential, where there is one; a pool may bring its own. */
 const checkControlPlane = Effect.fnUntraced(function* (injected: Injected) {
   const { endpoint, org, token } = injected
+  if (!/^https?:\/\/[^/\s]+$/u.test(endpoint)) {
+    return yield* new CannotStart({
+      reason: `CPLN_ENDPOINT from the environment is ${JSON.stringify(endpoint)}, which is no http or https address.`,
+      remedy: "It should look like https://api.cpln.io, which is also what is used without it."
+    })
+  }
   if (token === undefined || org === undefined) {
     const missing = token === undefined ? "CPLN_TOKEN" : "CPLN_ORG"
     yield* say("info", "Init", {}, `${missing} is not set: the pool or its deployments must say it.`)

@@ -23,7 +23,7 @@ export const filled = (value: string | undefined): string | undefined =>
 
 /** Control Plane injects full links for some of these: the last segment is the name. */
 export const injectedFrom = (environment: Readonly<Record<string, string>>): Injected => ({
-  endpoint: filled(environment["CPLN_ENDPOINT"]) ?? publicEndpoint,
+  endpoint: (filled(environment["CPLN_ENDPOINT"]) ?? publicEndpoint).replace(/\/+$/u, ""),
   org: nameOfLink(environment["CPLN_ORG"]),
   gvc: nameOfLink(environment["CPLN_GVC"]),
   location: nameOfLink(environment["CPLN_LOCATION"]),
@@ -55,7 +55,7 @@ export const readSettings = Effect.fn("cli.readSettings")(function* (flags: Para
   const prefectSettings = yield* readPrefectSettings(environment)
   const found = (variable: string) => {
     const value = environment[variable]
-    return value === undefined || value === ""
+    return value === undefined || value.trim() === ""
       ? prefectSettings.get(variable)
       : { value, from: "the environment" }
   }

@@ -23,8 +23,9 @@ const lines = (flags: ReadonlyArray<FlagDoc>, long: boolean): ReadonlyArray<stri
   const column = Math.max(0, ...flags.map((flag) => name(flag).length)) + 4
   return flags.flatMap((flag) => {
     const { variables, words } = parts(Option.getOrElse(flag.description, () => ""))
-    const line = `  ${name(flag).padEnd(column - 2)}${words}`
-    return long && variables !== undefined ? [line, `${" ".repeat(column)}${variables}`] : [line]
+    const [first = "", ...rest] = wrapped(words, width - column)
+    const more = long && variables !== undefined ? [...rest, ...variables.split(", ")] : rest
+    return [`  ${name(flag).padEnd(column - 2)}${first}`, ...more.map((line) => " ".repeat(column) + line)]
   })
 }
 
@@ -43,7 +44,10 @@ const formatHelpDoc = (doc: HelpDoc): string => {
     ]),
     ...section(
       "COMMANDS",
-      subcommands.map((each) => `  ${each.name.padEnd(left - 2)}${each.shortDescription ?? each.description}`)
+      subcommands.flatMap((each) => {
+        const [first = "", ...rest] = wrapped(each.shortDescription ?? each.description, width - left)
+        return [`  ${each.name.padEnd(left - 2)}${first}`, ...rest.map((line) => " ".repeat(left) + line)]
+      })
     ),
     ...section(
       "ARGUMENTS",
@@ -60,15 +64,17 @@ const formatHelpDoc = (doc: HelpDoc): string => {
   ].join("\n")
 }
 
-const wrap = (text: string): string => {
+const wrapped = (text: string, columns: number): ReadonlyArray<string> => {
   const out: Array<string> = [""]
   for (const word of text.split(/\s+/u)) {
     const last = out.at(-1)!
-    if (last.length + word.length + 1 > width) out.push(word)
+    if (last !== "" && last.length + word.length + 1 > columns) out.push(word)
     else out[out.length - 1] = last === "" ? word : `${last} ${word}`
   }
-  return out.join("\n")
+  return out
 }
+
+const wrap = (text: string): string => wrapped(text, width).join("\n")
 
 export const layer = CliOutput.layer({
   ...CliOutput.defaultFormatter({ colors: false }),

@@ -37,7 +37,7 @@ const isHelp = (error: unknown): error is CliError.ShowHelp =>
   CliError.isCliError(error) && error._tag === "ShowHelp"
 
 const isDebugging = (): boolean =>
-  host.arguments().join(" ").includes("--log-level debug") ||
+  /--log-level[ =]debug\b/u.test(host.arguments().join(" ")) ||
   host.environment()["PREFECT_LOGGING_LEVEL"]?.toLowerCase() === "debug"
 
 const report = (cause: Cause.Cause<unknown>) => {

@@ -185,8 +185,11 @@ const cases: Readonly<Record<string, Case>> = {
   "worker-delete": succeeds(deleteWorker),
   "worker-delete-404": succeeds(deleteWorker),
 
-  "get-scheduled": givesValue(scheduled, (rows: ReadonlyArray<{ flow_run: unknown }>) =>
-    rows.map(({ flow_run }) => Schema.decodeUnknownSync(FlowRun)(flow_run))
+  "get-scheduled": givesValue(scheduled, (rows: ReadonlyArray<{ flow_run: unknown; work_pool_id: string }>) =>
+    rows.map(({ flow_run, work_pool_id }) => ({
+      ...Schema.decodeUnknownSync(FlowRun)(flow_run),
+      work_pool_id
+    }))
   ),
   "get-scheduled-unknown-pool-404": fails(scheduled, "NotFound"),
   "get-scheduled-unknown-queue-404": fails(scheduled, "NotFound"),

@@ -1,0 +1,73 @@
+/**
+ * Where a command takes a Control Plane token from: standard input, the environment, or a person at the terminal.
+ *
+ * Invariant: never from an argument, which other users of the machine and the shell's history can read.
+ */
+import { Effect, Redacted, Stdio, Stream } from "effect"
+import { Flag, Prompt } from "effect/cli"
+import { CannotStart } from "../agent/start-up.ts"
+import { host } from "../platform.ts"
+import { filled } from "./environment.ts"
+
+export const tokenFlags = {
+  tokenStdin: Flag.Boolean("token-stdin").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("read the token from standard input")
+  ),
+  withoutToken: Flag.Boolean("without-token").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("leave it out: the agent's own CPLN_TOKEN is used")
+  )
+}
+
+export interface TokenInput {
+  /** Undefined when it is left out on purpose. */
+  readonly token: Redacted.Redacted | undefined
+  /** For telling the user. */
+  readonly from: string
+}
+
+/** `CPLN_TOKEN` unless standard input is asked for; without either, whatever comes on standard input. */
+export const readToken = Effect.fn("cli.readToken")(function* (flags: {
+  readonly tokenStdin: boolean
+  readonly withoutToken: boolean
+}) {
+  if (flags.tokenStdin && flags.withoutToken) {
+    return yield* new CannotStart({
+      reason: "--token-stdin and --without-token contradict each other.",
+      remedy: "Give one of them."
+    })
+  }
+  if (flags.withoutToken) return { token: undefined, from: "no token" } satisfies TokenInput
+  const inEnvironment = filled(host.environment()["CPLN_TOKEN"])
+  if (!flags.tokenStdin && inEnvironment !== undefined) {
+    return { token: yield* checked(inEnvironment, "CPLN_TOKEN"), from: "token from CPLN_TOKEN" }
+  }
+  const stdio = yield* Stdio.Stdio
+  if (yield* stdio.stdinIsTerminal) {
+    const typed = yield* Prompt.run(Prompt.Hidden({ message: "Control Plane token" }))
+    return { token: yield* checked(Redacted.value(typed), "what was typed"), from: "token as typed" }
+  }
+  const text = yield* stdio.stdin.pipe(
+    Stream.decodeText(),
+    Stream.mkString,
+    Effect.orElseSucceed(() => "")
+  )
+  return { token: yield* checked(text, "standard input"), from: "token from standard input" }
+})
+
+/** A token is one word; files and shells add a line break at its end. */
+const checked = (text: string, where: string) => {
+  const token = text.trim()
+  if (/^[!-~]+$/u.test(token)) return Effect.succeed(Redacted.make(token))
+  return Effect.fail(
+    new CannotStart({
+      reason:
+        token === ""
+          ? "There is no Control Plane token: CPLN_TOKEN is not set, and standard input is empty."
+          : `There is no Control Plane token in ${where}: it holds more than one word, or a character that no token has.`,
+      remedy:
+        "Set CPLN_TOKEN, or: printf %s TOKEN | agent blocks create ... --token-stdin\n  To leave the token out of the block: --without-token"
+    })
+  )
+}
