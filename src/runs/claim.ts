@@ -72,8 +72,9 @@ export const claim = Effect.fn("runs.claim")(
       const now = (yield* prefect.readRun(seen.id)).value
       const state = now.state ?? undefined
       if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)
-      if (now.state_id !== seen.state_id)
-        return yield* new ClaimLost({ reason: `it is ${now.state_type} now` })
+      // The server renames what is overdue: that is nobody's claim, and the proposal may yet take effect.
+      if (now.state_id !== seen.state_id && now.state_name !== "Late")
+        return yield* new ClaimLost({ reason: `it is ${now.state_name ?? now.state_type} now` })
       if (tried >= tries) return yield* lost
     }
   },

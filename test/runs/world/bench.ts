@@ -1,0 +1,93 @@
+/**
+ * The handling of single runs in a modelled world, without the loops of an agent: for tests that say themselves when a run
+ * is offered and when it is looked at.
+ */
+import { Clock, Effect, Layer } from "effect"
+import { Relay } from "../../../src/logs/relay.ts"
+import { Prefect } from "../../../src/prefect/prefect.ts"
+import { Board } from "../../../src/runs/board.ts"
+import { RunsConfig } from "../../../src/runs/config.ts"
+import { type Drain, launch, type Offer } from "../../../src/runs/launch.ts"
+import { Places } from "../../../src/runs/places.ts"
+import { CurrentPool } from "../../../src/runs/pool.ts"
+import { Preparation } from "../../../src/runs/preparation.ts"
+import { reconcile } from "../../../src/runs/reconcile.ts"
+import { EnsuredWorkloads } from "../../../src/runs/workload.ts"
+import { injected, settingsWith } from "./agents.ts"
+import type { Line } from "./faults.ts"
+import { controlPlaneFor } from "./platform-service.ts"
+import { prefectFor } from "./prefect-service.ts"
+import { gvc, poolId, poolName, type World } from "./world.ts"
+
+/** Output of jobs is not what these tests are about. */
+const silent = Layer.succeed(Relay, {
+  follow: () => Effect.void,
+  retain: () => Effect.void,
+  lastLines: () => Effect.succeed([])
+})
+
+export interface BenchOptions {
+  readonly gvc?: string | undefined
+}
+
+const layersOf = (world: World, name: string, options: BenchOptions) => {
+  const line: Line = { by: `agent ${name}`, gate: Effect.void }
+  const settings = settingsWith()
+  const stored = world.prefect.pools.get(poolName)
+  if (stored === undefined) throw new Error("the world has no pool")
+  const config = Layer.succeed(RunsConfig, {
+    workerName: name,
+    agentLink: name,
+    pool: poolName,
+    poolId,
+    server: { line: world.prefect.line, text: world.prefect.version },
+    injected: { ...injected, gvc: "gvc" in options ? options.gvc : gvc },
+    prefectSettings: { PREFECT_API_URL: "http://prefect.test/api" },
+    environment: {},
+    settle: settings.settle * 1000,
+    cancelGrace: settings.cancelGrace * 1000,
+    linger: settings.linger * 1000,
+    mainLinger: settings.mainLinger * 1000,
+    startTimeout: settings.startTimeout * 1000,
+    launchDeadline: settings.launchDeadline * 1000,
+    doubtHorizon: settings.doubtHorizon * 1000,
+    monitorInterval: settings.interval * 1000,
+    unreportedExit: "COMPLETED"
+  })
+  return Layer.mergeAll(EnsuredWorkloads.layer(poolId), Preparation.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(stored.pool), silent)),
+    Layer.provideMerge(Layer.mergeAll(config, prefectFor(world, line), controlPlaneFor(world, line)))
+  )
+}
+
+const neverDrained: Drain = { asked: () => false, over: Effect.never }
+
+/** One claimant: its memory and caches are its own, the world is shared. */
+export const makeBench = Effect.fnUntraced(function* (
+  world: World,
+  name: string,
+  options: BenchOptions = {}
+) {
+  const context = yield* Layer.build(layersOf(world, name, options))
+  const offerOf = (runId: string) =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      return { run: { ...world.run(runId), state: null }, seenAt: now } satisfies Offer
+    })
+  return {
+    /** The run as the pool's poll would offer it right now. */
+    offerOf,
+    launch: (offer: Offer, drain: Drain = neverDrained) => Effect.provide(launch(offer, drain), context),
+    launchNow: (runId: string, drain: Drain = neverDrained) =>
+      Effect.provide(
+        Effect.flatMap(offerOf(runId), (offer) => launch(offer, drain)),
+        context
+      ),
+    /** One look at the run, as after a bulk query that saw no live job of it. */
+    look: (runId: string) =>
+      Prefect.use((prefect) => prefect.readRun(runId)).pipe(
+        Effect.flatMap((seen) => reconcile(seen, [])),
+        Effect.provide(context)
+      )
+  }
+})

@@ -1,0 +1,40 @@
+/**
+ * Everything that was written to either modelled service, in order: what checks of the world read.
+ *
+ * Invariant: an entry is made in the same step as the write it tells of, by the model and never by its caller, so that no
+ * belief of an agent can get in.
+ */
+import type { State } from "../../../src/prefect/schemas.ts"
+
+/** Who wrote: an agent by its name, the engine inside a job, or the world itself (people, the services). */
+export type Writer = `agent ${string}` | "engine" | "server" | "platform" | "person"
+
+export type Entry = { readonly at: number; readonly by: Writer } & (
+  | { readonly what: "state"; readonly runId: string; readonly from: State | undefined; readonly to: State }
+  | {
+      readonly what: "run changed"
+      readonly runId: string
+      readonly change: Readonly<Record<string, unknown>>
+    }
+  | { readonly what: "run deleted"; readonly runId: string }
+  | { readonly what: "job made"; readonly commandId: string; readonly runId: string | undefined }
+  | { readonly what: "job stage"; readonly commandId: string; readonly stage: string }
+  | { readonly what: "job stop asked"; readonly commandId: string }
+  | { readonly what: "job deleted"; readonly commandId: string }
+  | { readonly what: "workload made" | "workload deleted"; readonly name: string }
+  | { readonly what: "lease renewed"; readonly lease: string }
+  | { readonly what: "worker seen" | "worker deleted"; readonly name: string }
+)
+
+export class Chronicle {
+  readonly entries: Array<Entry> = []
+
+  add(entry: Entry): void {
+    this.entries.push(entry)
+  }
+
+  /** Entries of one kind, oldest first. */
+  of<W extends Entry["what"]>(what: W): ReadonlyArray<Extract<Entry, { readonly what: W }>> {
+    return this.entries.filter((each): each is Extract<Entry, { readonly what: W }> => each.what === what)
+  }
+}

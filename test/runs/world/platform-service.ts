@@ -1,0 +1,128 @@
+/**
+ * The modelled Control Plane as an agent's clients show it: with latency, faults, the service's clock, and a doubt after
+ * a start whose answer was lost.
+ */
+import { Context, Effect, Layer, LayerMap, Stream } from "effect"
+import { Commands, StartInDoubt } from "../../../src/cpln/commands.ts"
+import { type Access, ControlPlane } from "../../../src/cpln/control-plane.ts"
+import { Logs } from "../../../src/cpln/logs.ts"
+import type { WorkloadRef } from "../../../src/cpln/schemas.ts"
+import { Workloads } from "../../../src/cpln/workloads.ts"
+import { type ApiError, Conflict, NotFound } from "../../../src/http/errors.ts"
+import { type Line, type Moment, served } from "./faults.ts"
+import type { World } from "./world.ts"
+
+/** Of one try of the real client, and of a start, in ms. */
+const timeout = 30_000
+const startTimeout = 15_000
+
+export const controlPlaneFor = (world: World, line: Line): Layer.Layer<ControlPlane> =>
+  Layer.effect(
+    ControlPlane,
+    LayerMap.make((access: Access) => clientsOf(world, line, access))
+  ) as never
+
+const clientsOf = (world: World, line: Line, access: Access) => {
+  const { faults, platform: model } = world
+  const { by } = line
+
+  const call = <A>(
+    name: string,
+    subject: string,
+    commit: (moment: Moment) => A | undefined,
+    within: number = timeout
+  ) =>
+    served(faults, line, { service: "Control Plane", name, by, subject }, within, (moment) =>
+      Effect.suspend((): Effect.Effect<A, ApiError> => {
+        const value = commit(moment)
+        return value === undefined
+          ? Effect.fail(
+              new NotFound({ service: "Control Plane", request: `${name} ${subject}`, detail: "not found" })
+            )
+          : Effect.succeed(value)
+      })
+    )
+
+  const dated = (now: number) => Math.floor((now + world.skew.platform) / 1000) * 1000
+  const seen = <A>(name: string, ref: WorkloadRef, commit: (moment: Moment) => A | undefined) =>
+    call(name, ref.name, (moment) => {
+      const value = commit(moment)
+      return value === undefined ? undefined : { value, at: dated(moment.now) }
+    })
+
+  const commands = Commands.of({
+    start: (ref, what) =>
+      call("start", ref.name, ({ now }) => model.start(now, by, ref, what), startTimeout).pipe(
+        Effect.mapError((error) =>
+          error._tag === "Unavailable" && error.mayHaveHappened
+            ? new StartInDoubt({ workload: ref, detail: error.detail })
+            : error
+        )
+      ),
+    get: (ref, id) =>
+      seen("get", ref, ({ asOf }) => (model.workloads.has(ref.path) ? model.command(id, asOf) : undefined)),
+    find: (ref, terms) => seen("find", ref, ({ asOf }) => model.find(asOf, ref, terms)),
+    stopReplica: (ref, what) =>
+      call("stopReplica", ref.name, ({ now }) => model.stop(now, by, ref, what)).pipe(
+        Effect.map((answer) => (answer === "asked" ? "asked" : "already"))
+      )
+  })
+
+  const workloads = Workloads.of({
+    readOrg: Effect.asVoid(call("readOrg", access.org, () => true)),
+    readGvc: (gvc) =>
+      call("readGvc", gvc, () => {
+        const locations = model.gvcs.get(`${access.org}/${gvc}`)
+        return locations === undefined
+          ? undefined
+          : {
+              name: gvc,
+              spec: {
+                staticPlacement: {
+                  locationLinks: locations.map((each) => `/org/${access.org}/location/${each}`)
+                }
+              }
+            }
+      }),
+    readLocation: (name) => Effect.asVoid(call("readLocation", name, () => true)),
+    read: (ref) =>
+      call("readWorkload", ref.name, () => {
+        const stored = model.workloads.get(ref.path)
+        return stored === undefined ? undefined : { name: ref.name, tags: stored.tags, spec: stored.spec }
+      }),
+    create: (ref, body) =>
+      call("createWorkload", ref.name, ({ now }) => ({ made: model.makeWorkload(now, by, ref, body) })).pipe(
+        Effect.flatMap(({ made }) =>
+          made
+            ? Effect.void
+            : Effect.fail(
+                new Conflict({ service: "Control Plane", request: "create workload", detail: "it exists" })
+              )
+        )
+      ),
+    remove: (ref) =>
+      Effect.asVoid(
+        call("removeWorkload", ref.name, ({ now }) => {
+          model.deleteWorkload(now, by, ref.path)
+          return true
+        })
+      ),
+    find: (gvc, terms) =>
+      call("findWorkloads", gvc, () =>
+        [...model.workloads.values()]
+          .filter(
+            ({ ref, tags }) =>
+              ref.gvc === gvc &&
+              terms.every((term) => term.tag === undefined || tags[term.tag] === term.value)
+          )
+          .map(({ ref, tags, spec }) => ({ name: ref.name, tags, spec }))
+      ),
+    deployments: (ref) => seen("deployments", ref, ({ asOf }) => model.deployments(asOf, ref))
+  })
+
+  // No job of this world prints anything.
+  const logs = Logs.of({ range: () => Effect.succeed([]), tail: () => Stream.never })
+  return Layer.succeedContext(
+    Context.make(Commands, commands).pipe(Context.add(Workloads, workloads), Context.add(Logs, logs))
+  )
+}

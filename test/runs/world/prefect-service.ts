@@ -1,0 +1,161 @@
+/**
+ * The modelled Prefect server as an agent's client shows it: with latency, faults and the server's clock.
+ *
+ * Invariant: ages come from whole seconds, as from a `Date` header; what a call does is done by the model in one step.
+ */
+import { Effect, Layer, Option } from "effect"
+import { type ApiError, NotFound, Refused } from "../../../src/http/errors.ts"
+import { Prefect } from "../../../src/prefect/prefect.ts"
+import type { Line, Moment } from "./faults.ts"
+import { served } from "./faults.ts"
+import type { World } from "./world.ts"
+
+/** Of one try of the real client, in ms. */
+const timeout = 30_000
+
+export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
+  const { prefect: model, faults } = world
+  const { by } = line
+
+  const call = <A>(name: string, subject: string, commit: (moment: Moment) => A | undefined) =>
+    served(faults, line, { service: "Prefect", name, by, subject }, timeout, (moment) =>
+      Effect.suspend((): Effect.Effect<A, ApiError> => {
+        model.markLate(moment.now)
+        const value = commit(moment)
+        return value === undefined
+          ? Effect.fail(
+              new NotFound({ service: "Prefect", request: `${name} ${subject}`, detail: "not found" })
+            )
+          : Effect.succeed(value)
+      })
+    )
+
+  /** The `Date` header of an answer. */
+  const dated = (now: number) => Math.floor((now + world.skew.prefect) / 1000) * 1000
+  const seen = <A>(name: string, subject: string, commit: (moment: Moment) => A | undefined) =>
+    call(name, subject, (moment) => {
+      const value = commit(moment)
+      return value === undefined ? undefined : { value, at: dated(moment.now) }
+    })
+
+  return Layer.succeed(Prefect, {
+    url: "http://prefect.test/api",
+    version: call("version", "", () => ({ line: model.line, text: model.version })),
+
+    readWorkPool: (name) => call("readWorkPool", name, () => model.pools.get(name)?.pool),
+    createWorkPool: ({ name }) => call("createWorkPool", name, () => model.pools.get(name)?.pool),
+    updateWorkPool: (name) => Effect.asVoid(call("updateWorkPool", name, () => model.pools.get(name)?.pool)),
+    ensureQueue: (pool, queue) =>
+      call("ensureQueue", `${pool}/${queue}`, () => {
+        const stored = model.pools.get(pool)
+        if (stored === undefined) return undefined
+        if (stored.queues.some((each) => each.name === queue)) return false
+        model.pools.set(pool, {
+          ...stored,
+          queues: [...stored.queues, { name: queue, priority: stored.queues.length + 1, isPaused: false }]
+        })
+        return true
+      }),
+    queueNames: (pool) =>
+      call("queueNames", pool, () => model.pools.get(pool)?.queues.map(({ name }) => name)),
+    heartbeat: (pool, worker) =>
+      Effect.asVoid(
+        call("heartbeat", pool, ({ now }) => {
+          if (!model.pools.has(pool)) return undefined
+          model.workers.set(worker, { pool, seenAt: now })
+          model.chronicle.add({ at: now, by, what: "worker seen", name: worker })
+          return true
+        })
+      ),
+    deleteWorker: (pool, worker) =>
+      Effect.asVoid(
+        call("deleteWorker", pool, ({ now }) => {
+          if (model.workers.delete(worker))
+            model.chronicle.add({ at: now, by, what: "worker deleted", name: worker })
+          return true
+        })
+      ),
+    workers: (pool) =>
+      call("workers", pool, ({ now }) =>
+        [...model.workers]
+          .filter(([, each]) => each.pool === pool)
+          .map(([name, { seenAt }]) => ({
+            name,
+            status: now - seenAt < 90_000 ? "ONLINE" : "OFFLINE",
+            last_heartbeat_time: new Date(seenAt).toISOString()
+          }))
+      ),
+
+    scheduledRuns: (ask) => seen("scheduledRuns", ask.pool, ({ asOf }) => model.scheduled(asOf, ask)),
+    readRun: (id) => seen("readRun", id, ({ asOf }) => model.run(id, asOf)),
+    findRuns: (filter) => seen("findRuns", filter.pool ?? "", ({ asOf }) => model.find(asOf, filter)),
+    history: (runId) =>
+      call("history", runId, ({ asOf }) =>
+        model.states(runId).filter((each) => Date.parse(each.timestamp) <= asOf)
+      ),
+    propose: (runId, proposal) =>
+      call("propose", runId, ({ now }) => model.propose(now, by, runId, proposal)),
+    changeRun: (runId, { infrastructurePid, tags, empiricalPolicy }) =>
+      Effect.asVoid(
+        call(
+          "changeRun",
+          runId,
+          ({ now }) =>
+            model.change(now, by, runId, {
+              ...(infrastructurePid === undefined ? {} : { infrastructure_pid: infrastructurePid }),
+              ...(tags === undefined ? {} : { tags }),
+              ...(empiricalPolicy === undefined ? {} : { empirical_policy: empiricalPolicy })
+            }) || undefined
+        )
+      ),
+    labelRun: (runId) => Effect.asVoid(call("labelRun", runId, () => model.run(runId))),
+    renewLease: (lease, seconds) =>
+      call("renewLease", lease, ({ now }) => ({ renewed: model.renewLease(now, by, lease, seconds) })).pipe(
+        Effect.flatMap(({ renewed }) =>
+          renewed
+            ? Effect.void
+            : Effect.fail(
+                new Refused({
+                  service: "Prefect",
+                  request: "renewLease",
+                  status: 410,
+                  detail: "lease is gone"
+                })
+              )
+        )
+      ),
+
+    readDeployment: (id) => call("readDeployment", id, () => model.deployments.get(id)),
+    readFlow: (id) => call("readFlow", id, () => model.flows.get(id)),
+    readBlock: (id) =>
+      call("readBlock", id, () => {
+        const data = model.blocks.get(id)
+        return data === undefined ? undefined : { id, data }
+      }),
+    readBlockByName: (typeSlug, name) =>
+      call("readBlockByName", `${typeSlug}/${name}`, () => {
+        const data = model.blocks.get(`${typeSlug}/${name}`)
+        return data === undefined ? undefined : { id: name, name, data }
+      }),
+    readVariable: (name) =>
+      call("readVariable", name, () =>
+        model.variables.has(name) ? Option.some(model.variables.get(name)) : Option.none()
+      ),
+
+    writeLogs: (records) =>
+      Effect.asVoid(
+        call("writeLogs", records[0]?.runId ?? "", () => {
+          for (const { at, level, message, runId } of records)
+            model.logs.push({ at, by, level, message, runId })
+          return true
+        })
+      ),
+    emitEvents: (events) =>
+      Effect.asVoid(
+        call("emitEvents", "", () => {
+          model.events.push(...events)
+          return true
+        })
+      )
+  })
+}
