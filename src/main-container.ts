@@ -1,7 +1,8 @@
 /** The program as it goes into a container: every command but the emulator. */
 import { Command } from "effect/cli"
+import { blocks } from "./cli/blocks.ts"
 import { pool } from "./cli/pool.ts"
 import { run } from "./cli/run.ts"
 import { root, start } from "./cli/start.ts"
 
-run(root.pipe(Command.withSubcommands([start, pool])))
+run(root.pipe(Command.withSubcommands([start, pool, blocks])))

@@ -1,8 +1,9 @@
 /** The program with every command. The container build has its own entry, without the emulator. */
 import { Command } from "effect/cli"
+import { blocks } from "./cli/blocks.ts"
 import { emulator } from "./cli/emulator.ts"
 import { pool } from "./cli/pool.ts"
 import { run } from "./cli/run.ts"
 import { root, start } from "./cli/start.ts"
 
-run(root.pipe(Command.withSubcommands([start, pool, emulator])))
+run(root.pipe(Command.withSubcommands([start, pool, blocks, emulator])))

@@ -79,6 +79,10 @@ const saveAsked = Effect.fn("cli.saveBlock")(function* (asked: Asked) {
       yield* Console.log(
         `Block ${slug}/${name} ${outcome} on ${url}${note === undefined ? "." : ` (${note}).`}`
       )
+      // Only when it is there: a block that was refused has other troubles.
+      if (warnings.length > 0) {
+        yield* Console.error(`As it stands, Control Plane would refuse its jobs. ${problemText(warnings)}`)
+      }
     })
   )
 })

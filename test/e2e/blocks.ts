@@ -20,6 +20,7 @@ const slugs = [
 ]
 
 const token = "the-token-of-a-service-account"
+const other = "another-service-account-s-token"
 const hidden = "********"
 
 interface TypeRow {
@@ -151,7 +152,10 @@ const same = (seen: unknown, wanted: unknown, what: string) =>
     `${what}: ${JSON.stringify(seen)}, wanted ${JSON.stringify(wanted)}`
   )
 
-export const blocksTests = Effect.fnUntraced(function* (suite: Suite, world: Pick<World, "prefect" | "folder" | "agent">) {
+export const blocksTests = Effect.fnUntraced(function* (
+  suite: Suite,
+  world: Pick<World, "prefect" | "folder" | "agent">
+) {
   const home = join(world.folder, "blocks")
   mkdirSync(home, { recursive: true })
   const prefect = yield* prefectServer(world.prefect.venv, home)
@@ -161,7 +165,11 @@ export const blocksTests = Effect.fnUntraced(function* (suite: Suite, world: Pic
   writeFileSync(join(home, "blocks.py"), python)
 
   const all: Array<string> = []
-  const blocks = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}, agent = world.agent) =>
+  const blocks = (
+    args: ReadonlyArray<string>,
+    env: Readonly<Record<string, string>> = {},
+    agent = world.agent
+  ) =>
     agentCommand({
       agent,
       args: ["blocks", ...args],
@@ -199,7 +207,10 @@ export const blocksTests = Effect.fnUntraced(function* (suite: Suite, world: Pic
         const [schema, ...others] = yield* read.schemas((yield* read.type(slug)).id)
         yield* must(schema !== undefined && others.length === 0, `${slug} has ${others.length + 1} schemas`)
         const secrets = schema?.fields.secret_fields ?? []
-        yield* must(secrets.length === 1 && secrets[0]?.endsWith("token") === true, `${slug}: ${secrets.join()}`)
+        yield* must(
+          secrets.length === 1 && secrets[0]?.endsWith("token") === true,
+          `${slug}: ${secrets.join()}`
+        )
       }
     })
   )
@@ -227,19 +238,19 @@ export const blocksTests = Effect.fnUntraced(function* (suite: Suite, world: Pic
       yield* blocks(["create", "control-plane-infrastructure-config", "cpln-infra-config"], withToken)
       yield* blocks(
         ["create", "control-plane-configuration", "prod", "--token-stdin"],
-        { GIVEN: token, CPLN_TOKEN: "another" },
+        { GIVEN: token, CPLN_TOKEN: other },
         ["sh", "-c", 'printf "%s\\n" "$GIVEN" | exec "$0" "$@"', ...world.agent]
       )
       yield* blocks(["create", "control-plane-credentials", "prod", "--config", "prod"])
-      yield* blocks([
-        ...["create", "control-plane-infrastructure", "cpln-infra"],
-        ...["--config", "cpln-infra-config", "--job", jobFile, "--image", "/org/acme/image/flows:v1"],
-        ...["--env", "A=1", "--env", "B=x=y", "--command", "python -m 'prefect.engine'"]
-      ])
-      yield* blocks([
-        ...["create", "cpln-job", "my-cpln-job", "--job", jobFile, "--credentials", "prod"],
-        ...["--org", "acme", "--keep", "--timeout", "60"]
-      ])
+      const flags = "--config cpln-infra-config --image /org/acme/image/flows:v1 --env A=1 --env B=x=y"
+      yield* blocks(
+        ["create", "control-plane-infrastructure", "cpln-infra", "--job", jobFile, "--command"].concat(
+          "python -m 'prefect.engine'",
+          flags.split(" ")
+        )
+      )
+      const jobFlags = "--credentials prod --org acme --keep --timeout 60"
+      yield* blocks(["create", "cpln-job", "my-cpln-job", "--job", jobFile].concat(jobFlags.split(" ")))
       const at = (data: unknown, ...keys: ReadonlyArray<string>) =>
         keys.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], data)
       for (const [slug, name, ...path] of [
@@ -282,14 +293,33 @@ export const blocksTests = Effect.fnUntraced(function* (suite: Suite, world: Pic
   yield* suite.test(
     "blocks create: a block of that name is a clear error, and --replace puts the new one in its place",
     Effect.gen(function* () {
-      const args = ["create", "control-plane-infrastructure", "cpln-infra", "--job", jobFile, "--image", "i:2"]
+      const args = [
+        "create",
+        "control-plane-infrastructure",
+        "cpln-infra",
+        "--job",
+        jobFile,
+        "--image",
+        "i:2"
+      ]
       const before = yield* read.document("control-plane-infrastructure", "cpln-infra", true)
       const output = yield* refusal(args)
-      yield* must(/control-plane-infrastructure\/cpln-infra exists already[^]*--replace/u.test(output), output)
-      yield* same(yield* read.document("control-plane-infrastructure", "cpln-infra", true), before, "the block")
+      yield* must(
+        /control-plane-infrastructure\/cpln-infra exists already[^]*--replace/u.test(output),
+        output
+      )
+      yield* same(
+        yield* read.document("control-plane-infrastructure", "cpln-infra", true),
+        before,
+        "the block"
+      )
       yield* blocks([...args, "--replace"])
       const after = yield* read.document("control-plane-infrastructure", "cpln-infra", true)
-      yield* same([after.id, after.data["image"], Object.keys(after.data).sort()], [before.id, "i:2", ["image", "job", "type"]], "the block")
+      yield* same(
+        [after.id, after.data["image"], Object.keys(after.data).sort()],
+        [before.id, "i:2", ["image", "job", "type"]],
+        "the block"
+      )
       yield* same(after.data["job"], before.data["job"], "its job")
     })
   )
@@ -355,6 +385,6 @@ export const blocksTests = Effect.fnUntraced(function* (suite: Suite, world: Pic
 
   yield* suite.test(
     "no output of agent blocks holds a token",
-    must(!all.some((output) => output.includes(token) || output.includes("another")), "a token was printed")
+    must(!all.some((output) => output.includes(token) || output.includes(other)), "a token was printed")
   )
 })
