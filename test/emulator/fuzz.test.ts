@@ -9,7 +9,7 @@ import { describe } from "vitest"
 import { type Client, cron, gvc, location, org, runner, withRunner } from "./harness.ts"
 
 const seed = process.env["FUZZ_SEED"] ?? String(Date.now())
-const requests = Number(process.env["FUZZ_REQUESTS"] ?? 3000)
+const requests = Number(process.env["FUZZ_REQUESTS"] ?? 2500)
 
 const one = <A>(all: ReadonlyArray<A>) =>
   Effect.map(Random.nextIntBetween(0, all.length - 1), (index) => all[index]!)
@@ -274,13 +274,41 @@ const bodyText = Effect.gen(function* () {
   return JSON.stringify(body)
 })
 
+/** Where each of the templates belongs. */
+const aimed: ReadonlyArray<readonly [method: string, path: string, template: number]> = [
+  ["POST", `${gvc}/workload`, 0],
+  ["PUT", `${gvc}/workload`, 0],
+  ["PUT", runner, 1],
+  ["PATCH", runner, 1],
+  ["POST", `${gvc}/workload`, 1],
+  ["POST", `${runner}/-command`, 2],
+  ["POST", `${runner}/-command`, 2],
+  ["POST", `${gvc}/workload/w-1/-command`, 3],
+  ["POST", `${runner}/-command/-query`, 4],
+  ["POST", `${org}/workload/-query`, 4],
+  ["PUT", `${org}/secret`, 5],
+  ["POST", `${org}/serviceaccount`, 5],
+  ["POST", `${gvc}/identity`, 5],
+  ["PUT", `${org}/gvc`, 6],
+  ["PATCH", gvc, 6],
+  ["PUT", `${org}/policy`, 7]
+]
+
+const drawn = Effect.gen(function* () {
+  if (yield* chance(0.5)) {
+    const [method, where, template] = yield* one(aimed)
+    const document = templates[template]
+    return { method, where, body: JSON.stringify((yield* chance(0.4)) ? document : yield* mutated(document)) }
+  }
+  const method = yield* one(["GET", "GET", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+  const where = `${yield* path}${yield* params}`
+  return { method, where, body: method === "GET" || method === "HEAD" ? undefined : yield* bodyText }
+})
+
 const shot = (cpln: Client) =>
   Effect.gen(function* () {
-    const method = yield* one(["GET", "GET", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
-    const where = `${yield* path}${yield* params}`
-    const body = method === "GET" || method === "HEAD" ? undefined : yield* bodyText
-    const answer = yield* cpln.call(method, where, body)
-    return { method, where, body, answer }
+    const asked = yield* drawn
+    return { ...asked, answer: yield* cpln.call(asked.method, asked.where, asked.body) }
   })
 
 describe(`${requests} arbitrary requests, seed ${seed}`, () => {
