@@ -11,6 +11,7 @@ import { type Line, prefectVenv, versions } from "../../scripts/local/prefect-ve
 import { options, runScript } from "../../scripts/local/script.ts"
 import { world } from "../../scripts/local/world.ts"
 import { badInputTests } from "./bad-input.ts"
+import { blocksTests } from "./blocks.ts"
 import { endingTests } from "./endings.ts"
 import { runtimeTests } from "./runtimes.ts"
 import { signalTests } from "./signals.ts"
@@ -42,6 +43,7 @@ const main = Effect.fnUntraced(function* () {
         signalTests,
         badInputTests,
         twoAgentTests,
+        blocksTests,
         ...(line === "3" ? [runtimeTests] : [])
       ]
       for (const tests of groups) {
