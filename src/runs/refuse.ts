@@ -4,7 +4,7 @@
  * Invariant: only the holder of an accepted claim writes either, so that two agents of different versions never end each
  * other's runs.
  */
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { handBackMessage } from "../job/claim-message.ts"
 import { type About, say } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
@@ -16,6 +16,12 @@ import { tellRun } from "./tell.ts"
 /** Lost hand-backs of one run; the next time its job is lost is a crash. */
 export const lostHandBacksAllowed = 2
 
+/**
+ * Others may be about to claim, on data from before our claim: they must find the run claimed, not finished, because the
+ * server lets a finished run be claimed. Longer than such data is used, and a request takes.
+ */
+const othersClaimWithin = Duration.seconds(2)
+
 /** Writes CRASHED with what is wrong with the run, for its owner to read. */
 export const endRefused = Effect.fn("runs.endRefused")(function* (
   run: FlowRun,
@@ -24,6 +30,7 @@ export const endRefused = Effect.fn("runs.endRefused")(function* (
   problems: string
 ) {
   yield* say("error", "Job", about, `This run cannot be started: ${problems}`)
+  yield* Effect.sleep(othersClaimWithin)
   const written = yield* proposeEnd(
     { id: run.id, state_id: held.state.id },
     "CRASHED",

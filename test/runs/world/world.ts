@@ -147,6 +147,18 @@ export class World {
   readonly change = (runId: string, change: Partial<FlowRun>) =>
     Effect.map(Clock.currentTimeMillis, (now) => this.prefect.change(now, "person", runId, change))
 
+  /** The platform's own doing, for a command that no script plays. */
+  readonly setStage = (commandId: string, stage: string, exitCode?: number): Effect.Effect<void> =>
+    Effect.map(Clock.currentTimeMillis, (now) =>
+      this.platform.change(now, commandId, {
+        stage,
+        corrected: true,
+        ...(exitCode === undefined
+          ? {}
+          : { execution: { containers: { "prefect-job": { restarts: { exitCode } } } } })
+      })
+    )
+
   /** The command is there no more, in no list of the platform. */
   readonly vanish = (commandId: string): Effect.Effect<void> =>
     Effect.map(Clock.currentTimeMillis, (now) => {

@@ -1,0 +1,124 @@
+import { describe, expect } from "@effect/vitest"
+import { Effect } from "effect"
+import { parseHandBackMessage } from "../../src/job/claim-message.ts"
+import { makeBench } from "./world/bench.ts"
+import { pass, scenario, within } from "./world/scenario.ts"
+import { begin, claimState, handedBack, whereOf, type World } from "./world/world.ts"
+
+const where = whereOf("w1")
+
+/** Claimed a moment ago by an agent that is no more; `before` are its earlier attempts. */
+const orphaned = Effect.fnUntraced(function* (world: World, before: ReadonlyArray<"lost" | "drain"> = []) {
+  yield* world.addWorkload("w1")
+  const history = before.flatMap((reason, index) => [
+    claimState(`t${index}`, { where, tryNumber: index + 1 }),
+    handedBack(`t${index}`, { where, tryNumber: index + 1, reason })
+  ])
+  yield* world.addRun("r1", {
+    history,
+    state: claimState("orphan", { where, tryNumber: before.length + 1, agent: "agent-gone" })
+  })
+})
+
+/** Looks at the run every five seconds. */
+const looking = Effect.fnUntraced(function* (world: World, name: string, seconds: number) {
+  const bench = yield* makeBench(world, name)
+  for (let passed = 0; passed < seconds; passed += 5) {
+    yield* within("5 seconds", bench.look("r1"))
+  }
+})
+
+describe("a claim whose job never came", () => {
+  scenario("is left alone until the launch deadline is over", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world)
+      yield* looking(world, "agent-a", 115)
+      expect(world.types("r1")).toEqual(["PENDING"])
+      yield* looking(world, "agent-a", 60)
+      expect(world.run("r1").state_name).toBe("AwaitingRetry")
+    })
+  )
+
+  scenario("is handed back in words that the next claimant reads, at its own time", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world, ["drain"])
+      yield* looking(world, "agent-a", 200)
+      expect(parseHandBackMessage(world.run("r1").state?.message ?? "")).toEqual({
+        agent: "agent-a",
+        transitionId: "orphan",
+        where,
+        tryNumber: 2,
+        reason: "lost"
+      })
+      expect(world.run("r1").next_scheduled_start_time).toBe(new Date(begin).toISOString())
+    })
+  )
+
+  scenario("needs two searches 30 s apart, however old the claim is", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world)
+      yield* pass("1 hour")
+      yield* looking(world, "agent-a", 25)
+      expect(world.stateOf("r1")).toBe("PENDING")
+      yield* looking(world, "agent-a", 40)
+      expect(world.stateOf("r1")).toBe("SCHEDULED")
+    })
+  )
+
+  scenario("that was lost for the third time is CRASHED, and its log says so", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world, ["lost", "drain", "lost"])
+      yield* looking(world, "agent-a", 200)
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect(world.run("r1").state?.message).toContain("lost before it started, 3 times")
+      expect(world.logOf("r1")).toContain("lost before it started, 3 times")
+    })
+  )
+
+  scenario("does not count hand-backs of agents that were only stopping", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world, ["drain", "lost", "drain", "drain"])
+      yield* looking(world, "agent-a", 200)
+      expect(world.run("r1").state_name).toBe("AwaitingRetry")
+    })
+  )
+
+  scenario("is not judged while Control Plane does not answer", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world)
+      world.faults.outage("Control Plane")
+      yield* looking(world, "agent-a", 900)
+      expect(world.types("r1")).toEqual(["PENDING"])
+    })
+  )
+
+  scenario("is handed back once by two agents that conclude it together", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world)
+      const benches = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      for (let passed = 0; passed < 200; passed += 5) {
+        yield* within(
+          "5 seconds",
+          Effect.forEach(benches, (bench) => bench.look("r1"), { concurrency: 2 })
+        )
+      }
+      expect(world.types("r1")).toEqual(["PENDING", "SCHEDULED"])
+    })
+  )
+
+  scenario("is not handed back when its job shows up at last", (world) =>
+    Effect.gen(function* () {
+      yield* orphaned(world)
+      yield* looking(world, "agent-a", 100)
+      const ref = world.platform.workloads.values().next().value?.ref
+      if (ref === undefined) throw new Error("no workload")
+      const command = yield* world.addCommand(ref, "r1", {
+        stage: "pending",
+        tags: { "prefect.io/attempt": `${new Date(begin).toISOString()}_orphan` }
+      })
+      yield* looking(world, "agent-a", 300)
+      expect(world.types("r1")).toEqual(["PENDING"])
+      expect(world.run("r1").infrastructure_pid).toMatch(new RegExp(`:${command}$`, "u"))
+    })
+  )
+})
