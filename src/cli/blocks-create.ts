@@ -28,12 +28,14 @@ const text = (name: string, help: string) => described(Flag.String(name).pipe(Fl
 const seconds = (name: string, help: string) => described(Flag.Int(name).pipe(Flag.optional), help)
 const many = (name: string, help: string) => described(Flag.String(name).pipe(Flag.atLeast(0)), help)
 
+const replace = described(
+  Flag.Boolean("replace").pipe(Flag.withDefault(false)),
+  "put it in the place of the one of this name"
+)
+
 const common = {
   name: Argument.String("name").pipe(Argument.withDescription("lower-case letters, digits and dashes")),
-  replace: described(
-    Flag.Boolean("replace").pipe(Flag.withDefault(false)),
-    "put it in the place of the one of this name"
-  )
+  replace
 }
 
 const places = {
@@ -116,12 +118,13 @@ const orUndefined = Option.getOrUndefined
 
 /** The two types that hold a token and nothing else. */
 const tokenBlock = (slug: BlockSlug, shortDescription: string, forWhat: string) =>
-  Command.make(slug, { ...common, ...tokenFlags }, (input) =>
+  Command.make(slug, { replace, ...tokenFlags }, (input) =>
     Effect.gen(function* () {
       const { from, token } = yield* readToken(input)
       yield* saveAsked({
-        ...input,
         slug,
+        name: input.names[0] ?? "",
+        replace: input.replace,
         data: Redacted.make(given({ token: token === undefined ? undefined : Redacted.value(token) })),
         note: from
       })

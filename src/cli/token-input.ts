@@ -3,13 +3,24 @@
  *
  * Invariant: never from an argument, which other users of the machine and the shell's history can read.
  */
-import { Effect, Redacted, Stdio, Stream } from "effect"
-import { Flag, Prompt } from "effect/cli"
+import { Effect, Option, Redacted, Stdio, Stream } from "effect"
+import { Argument, Flag, Prompt } from "effect/cli"
 import { CannotStart } from "../agent/start-up.ts"
 import { host } from "../platform.ts"
 import { filled } from "./environment.ts"
 
+/** Taken so that they can be refused without being repeated, as usage errors repeat what they do not know. */
+const misplaced = {
+  token: Flag.String("token").pipe(Flag.withHidden, Flag.optional),
+  names: Argument.String("name").pipe(
+    Argument.withDescription("lower-case letters, digits and dashes"),
+    Argument.atLeast(1)
+  )
+}
+
+/** The block's name among them. */
 export const tokenFlags = {
+  ...misplaced,
   tokenStdin: Flag.Boolean("token-stdin").pipe(
     Flag.withDefault(false),
     Flag.withDescription("read the token from standard input")
@@ -20,6 +31,9 @@ export const tokenFlags = {
   )
 }
 
+const howToGive =
+  'Set CPLN_TOKEN, or: printf %s "$TOKEN" | agent blocks create ... --token-stdin\n  To leave the token out of the block: --without-token'
+
 export interface TokenInput {
   /** Undefined when it is left out on purpose. */
   readonly token: Redacted.Redacted | undefined
@@ -27,11 +41,22 @@ export interface TokenInput {
   readonly from: string
 }
 
-/** `CPLN_TOKEN` unless standard input is asked for; without either, whatever comes on standard input. */
-export const readToken = Effect.fn("cli.readToken")(function* (flags: {
+interface Given {
+  readonly names: ReadonlyArray<string>
+  readonly token: Option.Option<string>
   readonly tokenStdin: boolean
   readonly withoutToken: boolean
-}) {
+}
+
+/** `CPLN_TOKEN` unless standard input is asked for; without either, whatever comes on standard input. */
+export const readToken = Effect.fn("cli.readToken")(function* (flags: Given) {
+  if (Option.isSome(flags.token) || flags.names.length > 1) {
+    return yield* new CannotStart({
+      reason:
+        "More than a name was given. A token is not taken from the command line, where other users of the machine and the shell's history see it; nothing was changed.",
+      remedy: howToGive
+    })
+  }
   if (flags.tokenStdin && flags.withoutToken) {
     return yield* new CannotStart({
       reason: "--token-stdin and --without-token contradict each other.",
@@ -66,8 +91,7 @@ const checked = (text: string, where: string) => {
         token === ""
           ? "There is no Control Plane token: CPLN_TOKEN is not set, and standard input is empty."
           : `There is no Control Plane token in ${where}: it holds more than one word, or a character that no token has.`,
-      remedy:
-        "Set CPLN_TOKEN, or: printf %s TOKEN | agent blocks create ... --token-stdin\n  To leave the token out of the block: --without-token"
+      remedy: howToGive
     })
   )
 }
