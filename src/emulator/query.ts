@@ -7,13 +7,17 @@
 import { Result } from "effect"
 import { isObject, type Json, type JsonObject, listOf, objectOf, textOf } from "./json.ts"
 
-/** What a query can ask of an object. `order` grows with creation. */
-export interface Queryable {
-  readonly order: number
-  readonly property: (path: string) => Json | undefined
-  readonly tag: (name: string) => Json | undefined
+/** What a query can ask of objects of one kind. One reader for all of them: queries look at thousands. */
+export interface Reader<A> {
+  readonly property: (item: A, path: string) => Json | undefined
+  readonly tag: (item: A, name: string) => Json | undefined
   /** The bare name of what it belongs to, such as its GVC. */
-  readonly rel: (name: string) => string | undefined
+  readonly rel: (item: A, name: string) => string | undefined
+}
+
+/** `order` grows with creation. */
+interface Ordered {
+  readonly order: number
 }
 
 interface Term {
@@ -88,8 +92,8 @@ const compare = (a: string, b: string): number => {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-const holds = (item: Queryable, { op, on, key, value = "" }: Term): boolean => {
-  const found = item[on](key)
+const holds = <A>(item: A, read: Reader<A>, { op, on, key, value = "" }: Term): boolean => {
+  const found = read[on](item, key)
   if (op === "exists") return found !== undefined
   if (op === "!exists") return found === undefined
   if (found === undefined) return op === "!="
@@ -114,10 +118,10 @@ const holds = (item: Queryable, { op, on, key, value = "" }: Term): boolean => {
   }
 }
 
-export const matches = (item: Queryable, { match, terms }: Query): boolean => {
+const matches = <A>(item: A, read: Reader<A>, { match, terms }: Query): boolean => {
   if (terms.length === 0) return true
-  if (match === "all") return terms.every((term) => holds(item, term))
-  const any = terms.some((term) => holds(item, term))
+  if (match === "all") return terms.every((term) => holds(item, read, term))
+  const any = terms.some((term) => holds(item, read, term))
   return match === "any" ? any : !any
 }
 
@@ -126,8 +130,8 @@ interface Place {
   readonly order: number
 }
 
-const placeOf = (item: Queryable, { sort }: Query): Place => ({
-  key: sort === undefined ? "" : text(item.property(sort.by) ?? ""),
+const placeOf = <A extends Ordered>(item: A, read: Reader<A>, { sort }: Query): Place => ({
+  key: sort === undefined ? "" : text(read.property(item, sort.by) ?? ""),
   order: item.order
 })
 
@@ -159,10 +163,10 @@ export const cursorOf = (cursor: string): { readonly query: Query; readonly afte
   }
 }
 
-/** One page of those that match, after the given place. `all` comes in order of creation; `read` is called sparingly. */
-export const pageOf = <A extends { readonly order: number }>(
+/** One page of those that match, after the given place. `all` comes in order of creation. */
+export const pageOf = <A extends Ordered>(
   all: Iterable<A>,
-  read: (item: A) => Queryable,
+  read: Reader<A>,
   query: Query,
   size: number,
   after?: Place
@@ -174,10 +178,9 @@ export const pageOf = <A extends { readonly order: number }>(
   const enough = isSorted ? Number.POSITIVE_INFINITY : size + 1
   for (const item of all) {
     if (!isSorted && after !== undefined && item.order <= after.order) continue
-    const readable = read(item)
-    const place = placeOf(readable, query)
+    if (!matches(item, read, query)) continue
+    const place = placeOf(item, read, query)
     if (isSorted && after !== undefined && order(place, after) <= 0) continue
-    if (!matches(readable, query)) continue
     found.push({ item, place })
     if (found.length >= enough) break
   }
@@ -190,11 +193,13 @@ export const pageOf = <A extends { readonly order: number }>(
   }
 }
 
+/** What is known of an object of which one property alone is known. */
+const onlyThis: Reader<string> = { property: (value) => value, tag: () => undefined, rel: () => undefined }
+
 /** Whether an object whose `property` has the value could match at all, whatever else is true of it. */
 export const admits = ({ match, terms }: Query, property: string, value: string): boolean => {
   if (match === "none") return true
-  const item: Queryable = { order: 0, property: () => value, tag: () => undefined, rel: () => undefined }
-  const isAbout = (term: Term) => term.on === "property" && term.key === property
-  if (match === "all") return terms.every((term) => !isAbout(term) || holds(item, term))
-  return terms.length === 0 || terms.some((term) => !isAbout(term) || holds(item, term))
+  const isPossible = (term: Term) =>
+    term.on !== "property" || term.key !== property || holds(value, onlyThis, term)
+  return match === "all" ? terms.every(isPossible) : terms.length === 0 || terms.some(isPossible)
 }

@@ -37,7 +37,10 @@ const textOf = (request: IncomingMessage) =>
       }
     })
     request.on("end", () => resume(Effect.succeed(Buffer.concat(chunks).toString())))
-    request.on("error", () => resume(Effect.fail(badRequest("the body was cut off"))))
+    // Nobody hears the answer, but the fiber ends. After the end of the body this comes too late to matter.
+    const cutOff = () => resume(Effect.fail(badRequest("the body was cut off")))
+    request.on("error", cutOff)
+    request.on("close", cutOff)
   })
 
 const bodyOf = (text: string): Effect.Effect<Json | undefined, ApiError> => {

@@ -28,6 +28,17 @@ const refuse = (socket: Duplex, status: number, text: string) =>
 
 const goingAway = 1001
 
+/** More than this on its way to a client, and nothing is added. */
+const mostBuffered = 1024 * 1024
+
+/** Not all runtimes call back only when the text has left: the buffer tells, so that no client is sent more than it reads. */
+const drained = (socket: WebSocket): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    socket.readyState === socket.OPEN && socket.bufferedAmount > mostBuffered
+      ? Effect.andThen(Effect.sleep("20 millis"), drained(socket))
+      : Effect.void
+  )
+
 const tailSocket = (socket: WebSocket): TailSocket => {
   const closed = Deferred.makeUnsafe<void>()
   const over = () => Deferred.doneUnsafe(closed, Effect.void)
@@ -39,9 +50,9 @@ const tailSocket = (socket: WebSocket): TailSocket => {
     send: (text) =>
       Effect.callback<void>((resume) => {
         if (socket.readyState !== socket.OPEN) return resume(Effect.void)
-        // Whoever waits for this sends no faster than the client reads; what fails ends with `closed`.
+        // What fails ends with `closed`.
         socket.send(text, () => resume(Effect.void))
-      }),
+      }).pipe(Effect.andThen(drained(socket))),
     close: (code = 1000) =>
       Effect.sync(() => {
         if (socket.readyState === socket.OPEN) socket.close(code)

@@ -2,7 +2,7 @@
 import { expect, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import { describe } from "vitest"
-import WebSocket from "ws"
+import { WebSocket } from "ws"
 import { type Client, client, idOf, location, runner, token, withRunner } from "./harness.ts"
 
 const isOver = ({ json }: { readonly json: { readonly lifecycleStage: string } }) =>

@@ -1,6 +1,6 @@
 /** Commands as they are read, and what a query can ask of them. */
 import { at, type Json, type JsonObject, object } from "../json.ts"
-import type { Queryable } from "../query.ts"
+import type { Reader } from "../query.ts"
 import { iso } from "../resources/view.ts"
 import { type Command, runType } from "../store.ts"
 
@@ -50,9 +50,8 @@ const property = (command: Command, path: string): Json | undefined => {
   }
 }
 
-export const queryable = (command: Command): Queryable => ({
-  order: command.order,
-  property: (path) => property(command, path),
-  tag: (name) => (Object.hasOwn(command.tags, name) ? command.tags[name] : undefined),
+export const commandReader: Reader<Command> = {
+  property,
+  tag: ({ tags }, name) => (Object.hasOwn(tags, name) ? tags[name] : undefined),
   rel: () => undefined
-})
+}

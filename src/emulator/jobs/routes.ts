@@ -8,7 +8,7 @@ import { route } from "../router.ts"
 import { Settings } from "../settings.ts"
 import { type Resource, Store } from "../store.ts"
 import { workloadOf } from "../workload/routes.ts"
-import { commandPath, commandView, queryable } from "./command-view.ts"
+import { commandPath, commandReader, commandView } from "./command-view.ts"
 import { Jobs } from "./jobs.ts"
 import { finalStages } from "./run-state.ts"
 
@@ -27,7 +27,7 @@ export const commandRoutes = Effect.gen(function* () {
     itemKind: "command",
     path: `${path}/-command`,
     all: (query: Query) => (isForLive(query) ? store.liveCommands(path) : store.commands(path)).values(),
-    read: queryable,
+    read: commandReader,
     view: commandView,
     link: commandPath
   })

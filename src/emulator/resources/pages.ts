@@ -3,7 +3,7 @@ import { Effect, Result } from "effect"
 import type { Answer, Ask } from "../answer.ts"
 import { type ApiError, badRequest } from "../errors.ts"
 import type { Json } from "../json.ts"
-import { cursorOf, everything, pageOf, type Query, type Queryable, queryOf } from "../query.ts"
+import { cursorOf, everything, pageOf, type Query, queryOf, type Reader } from "../query.ts"
 import { listAnswer } from "./view.ts"
 
 interface Collection<A> {
@@ -12,7 +12,7 @@ interface Collection<A> {
   readonly path: string
   /** In order of creation; the query tells what need not be looked at. */
   readonly all: (query: Query) => Iterable<A>
-  readonly read: (item: A) => Queryable
+  readonly read: Reader<A>
   readonly view: (item: A) => Json
   readonly link: (item: A) => string
 }

@@ -18,7 +18,7 @@ import { patching, replacing } from "./draft.ts"
 import type { Draft, Kind } from "./kind.ts"
 import { kindOf } from "./kinds.ts"
 import { listed, queried } from "./pages.ts"
-import { iso, queryable, resourceView } from "./view.ts"
+import { iso, resourceReader, resourceView } from "./view.ts"
 
 export const resourceRoutes = Effect.gen(function* () {
   const store = yield* Store
@@ -154,7 +154,7 @@ export const resourceRoutes = Effect.gen(function* () {
       path: collectionPath(place, kind.name),
       all: () =>
         isOrgWide ? store.listKind(place.org, kind.name) : store.list(collectionPath(place, kind.name)),
-      read: queryable,
+      read: resourceReader,
       view: (resource: Resource) => resourceView(resource, store),
       link: (resource: Resource) => resource.path
     }

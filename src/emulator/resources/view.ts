@@ -2,7 +2,7 @@
 import { type Answer, ok } from "../answer.ts"
 import { at, type Json, type JsonObject, object } from "../json.ts"
 import { gvcPath, orgPath } from "../links.ts"
-import type { Query, Queryable } from "../query.ts"
+import type { Query, Reader } from "../query.ts"
 import type { Resource, Store } from "../store.ts"
 
 import { kindOf } from "./kinds.ts"
@@ -34,29 +34,30 @@ export const resourceView = (resource: Resource, store: Store["Service"]): JsonO
 }
 
 /** Fields are looked up where a client sees them: in the envelope, in the body by their path, `type` also in `spec`. */
-export const queryable = (resource: Resource): Queryable => ({
-  order: resource.order,
-  property: (path) => {
-    switch (path) {
-      case "name":
-      case "id":
-      case "kind":
-      case "version":
-        return resource[path]
-      case "description":
-        return resource.description ?? resource.name
-      case "created":
-      case "lastModified":
-        return iso(resource[path])
-      default: {
-        const parts = path.split(".")
-        return at(resource.body, parts) ?? at(resource.body, ["spec", ...parts])
-      }
+const property = (resource: Resource, path: string): Json | undefined => {
+  switch (path) {
+    case "name":
+    case "id":
+    case "kind":
+    case "version":
+      return resource[path]
+    case "description":
+      return resource.description ?? resource.name
+    case "created":
+    case "lastModified":
+      return iso(resource[path])
+    default: {
+      const parts = path.split(".")
+      return at(resource.body, parts) ?? at(resource.body, ["spec", ...parts])
     }
-  },
-  tag: (name) => (Object.hasOwn(resource.tags, name) ? resource.tags[name] : undefined),
-  rel: (name) => (name === "gvc" ? resource.gvc : name === "org" ? resource.org : undefined)
-})
+  }
+}
+
+export const resourceReader: Reader<Resource> = {
+  property,
+  tag: ({ tags }, name) => (Object.hasOwn(tags, name) ? tags[name] : undefined),
+  rel: ({ gvc, org }, name) => (name === "gvc" ? gvc : name === "org" ? org : undefined)
+}
 
 interface Listed {
   readonly itemKind: string
