@@ -12,7 +12,7 @@ import { at, type Place } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
 import { type About, say } from "../observe/say.ts"
 import { fresh } from "./cursor.ts"
-import { dueBy, type Followed, isGivenUp, type Session, sessionBegan, sessionEnded } from "./followed.ts"
+import { dueBy, type Followed, isGivenUp, type Session, sessionEnded } from "./followed.ts"
 import { clear, newGate, type Room, wait } from "./gate.ts"
 import { dueJobs, earliestDue, readOn } from "./reads.ts"
 import { commandOf, queryOf } from "./selector.ts"
@@ -124,9 +124,12 @@ const reading = (feed: Feed, around: Surroundings): Effect.Effect<never, never, 
         at(feed.place.access),
         Effect.result
       )
+      if (read._tag === "Failure" || read.success === undefined) {
+        // The others come first next time: so they have their turn, and what fails may be the matter of these jobs alone.
+        const after = yield* Clock.currentTimeMillis
+        for (const job of jobs) job.due = after
+      }
       if (read._tag === "Failure") {
-        // The others come first next time: what fails may be the matter of these jobs alone.
-        for (const job of jobs) job.due = now
         yield* around.unreadable(feed.place, read.failure)
         yield* giveUp(feed, around)
         yield* Effect.sleep(yield* pauseAfter(failures++))
@@ -178,8 +181,6 @@ const live = Effect.fnUntraced(function* (feed: Feed, around: Surroundings) {
   const began = yield* Clock.currentTimeMillis
   const session: Session = { began, newest: 0n }
   feed.session = session
-  for (const job of feed.jobs.values()) sessionBegan(job, session)
-  feed.news.openUnsafe()
   const start = nanos(began - backFromNow)
   yield* Logs.pipe(
     Effect.flatMap((logs) =>

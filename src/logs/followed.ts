@@ -42,8 +42,6 @@ interface Ending {
   readonly at: number
   /** The last of the reads after the end was made. */
   readOut: boolean
-  /** A look after that read missed it still. */
-  over: boolean
 }
 
 /** A live session of a workload's tail. */
@@ -117,20 +115,22 @@ export const passed = (job: Followed, pass: Pass, now: number): void => {
   if (job.ending !== undefined && pass.began - job.ending.at >= lastReadOfEnding) job.ending.readOut = true
 }
 
-/** When the job is to be read after a pass that began at `began`, in ms. */
-export const nextRead = (job: Followed, session: Session | undefined, began: number): number | undefined => {
+/** When the job is to be read after a pass of this time, in ms. */
+export const nextRead = (
+  job: Followed,
+  session: Session | undefined,
+  began: number,
+  ended: number
+): number | undefined => {
   const { ending, gate } = job
   // Its lines wait for a read that begins after the first of them.
   if (gate.seen && !gate.joined) return began
   const times = ending === undefined ? [] : readsOfEnding.map((each) => ending.at + each)
-  if (session === undefined) times.push(began + readEvery)
+  // A busy job without a tail is read a fifth of the time at most.
+  if (session === undefined) times.push(began + Math.max(readEvery, 5 * (ended - began)))
   else if (!gate.joined) times.push(...readsOfSession.map((each) => session.began + each))
   const ahead = times.filter((each) => each > began)
   return ahead.length === 0 ? undefined : Math.min(...ahead)
-}
-
-export const sessionBegan = (job: Followed, session: Session): void => {
-  dueBy(job, session.began + readsOfSession[0]!)
 }
 
 /** The gap is read at once. Call it before the gate of the session is replaced. */
@@ -144,17 +144,15 @@ export const seenLive = (job: Followed): void => {
 }
 
 /**
- * A look did not show the job live. That may be a look which began before the job did, so the first one only has the job
- * read; the one that counts comes after the last of those reads.
+ * A look did not show the job live; true when it is over. That may be a look which began before the job did, so the first
+ * one only has the job read; the one that counts comes after the last of those reads.
  */
-export const missed = (job: Followed, now: number): void => {
-  if (job.ending === undefined) {
-    job.ending = { at: now, readOut: false, over: false }
-    dueBy(job, now)
-  } else if (job.ending.readOut) job.ending.over = true
+export const missed = (job: Followed, now: number): boolean => {
+  if (job.ending !== undefined) return job.ending.readOut
+  job.ending = { at: now, readOut: false }
+  dueBy(job, now)
+  return false
 }
-
-export const isOver = ({ ending }: Followed): boolean => ending?.over === true
 
 export const isGivenUp = ({ ending }: Followed, now: number): boolean =>
   ending !== undefined && now - ending.at >= patience

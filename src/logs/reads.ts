@@ -107,6 +107,6 @@ const settle = (job: Followed, pass: Pass, session: Session | undefined, now: nu
   passed(job, pass, now)
   const opens = pass.opens.has(gate) && !gate.joined && !gate.spilled
   if (opens) gate.joined = true
-  job.due = nextRead(job, session, pass.began)
+  job.due = nextRead(job, session, pass.began, now)
   return opens
 }

@@ -12,7 +12,7 @@ import { at, type Place, placeKey } from "../cpln/place.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { type About, say } from "../observe/say.ts"
 import { addJob, type Feed, makeFeed, removeJob, runFeed, type Surroundings } from "./feed.ts"
-import { type Followed, isOver, makeFollowed, missed, seenLive, takenUpAgain } from "./followed.ts"
+import { type Followed, makeFollowed, missed, seenLive, takenUpAgain } from "./followed.ts"
 import { queryOf } from "./selector.ts"
 import { stdout } from "./sink.ts"
 import { nanos } from "./times.ts"
@@ -183,8 +183,7 @@ export class Relay extends Context.Service<
             if (unanswered.has(key)) continue
             for (const job of feed.jobs.values()) {
               if (live.has(job.commandId)) seenLive(job)
-              else missed(job, now)
-              if (isOver(job)) around.drop(job, now)
+              else if (missed(job, now)) around.drop(job, now)
               else if (job.due !== undefined && job.due <= now) feed.news.openUnsafe()
             }
           }

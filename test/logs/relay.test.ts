@@ -156,6 +156,111 @@ describe("a followed job", () => {
   })
 })
 
+describe("what is read", () => {
+  it.effect(
+    "in many pages is printed whole and in order, and other jobs of the workload have their turn",
+    () => {
+      const service = makeService({ latency: 20 })
+      const prints = numbered(60_000, (n) => ({ job: 1, line: `${n}`, at: -300_000 + n, nanos: n % 7 }))
+      return withRelay(service, (relay, printed) =>
+        Effect.gen(function* () {
+          service.state.tailsDown = true
+          yield* service.arrive(...prints)
+          yield* relay.follow(jobOf(1))
+          yield* pass(0.25)
+          yield* relay.follow(jobOf(2))
+          yield* service.arrive({ job: 2, line: "not last", at: 0 })
+          yield* pass(30)
+          expect(linesOf(printed, 1)).toEqual(texts(prints))
+          const place = printed.lines.findIndex(({ line }) => line === "not last")
+          expect(place).toBeLessThan(printed.lines.length - 5_000)
+        })
+      )
+    }
+  )
+
+  it.effect("goes on where it broke off", () => {
+    const service = makeService({ latency: 20 })
+    const prints = numbered(20_000, (n) => ({ job: 1, line: `${n}`, at: -500_000 + n * 10 }))
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        service.state.tailsDown = true
+        // Never long enough for all of it.
+        service.state.failEvery = 8
+        yield* service.arrive(...prints)
+        yield* relay.follow(jobOf(1))
+        yield* pass(60)
+        expect(linesOf(printed, 1)).toEqual(texts(prints))
+      })
+    )
+  })
+
+  it.effect("reaches back over the time that reading took, for what came late meanwhile", () => {
+    const service = makeService({ latency: 50_000 })
+    const stdout = numbered(2_100, (n) => ({ job: 1, line: `${n}`, at: n * 24 }))
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        service.state.tailsDown = true
+        yield* relay.follow(jobOf(1))
+        yield* service.arrive(...stdout.slice(0, 999))
+        yield* pass(30)
+        yield* service.arrive({ job: 1, line: "late", at: 20_000, stream: "stderr" })
+        yield* service.arrive(...stdout.slice(999, 2_000))
+        yield* pass(60)
+        yield* service.arrive(...stdout.slice(2_000), { job: 1, line: "newest", at: 120_000 })
+        yield* pass(900)
+        expect([...linesOf(printed, 1)].sort()).toEqual([...texts(stdout), "late", "newest"].sort())
+      })
+    )
+  })
+
+  it.effect("does not depend on stamps of the future", () => {
+    const service = makeService()
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        yield* relay.follow(jobOf(1))
+        yield* service.arrive({ job: 1, line: "of a clock ahead", at: 600_000, replica: "y" })
+        yield* pass(2)
+        service.state.tailsDown = true
+        yield* service.cut("break")
+        for (let n = 0; n < 3; n++) {
+          yield* service.arrive({ job: 1, line: `${n}`, at: 2_000 + n })
+          yield* pass(6)
+        }
+        expect(linesOf(printed, 1)).toEqual(["of a clock ahead", "0", "1", "2"])
+      })
+    )
+  })
+
+  it.effect("does not stand still where more lines have one stamp than an answer holds", () => {
+    const service = makeService({ latency: 20 })
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        service.state.tailsDown = true
+        yield* service.arrive(...numbered(2_500, (n) => ({ job: 1, line: `${n}`, at: -1_000 })))
+        yield* service.arrive({ job: 1, line: "behind them", at: 0 })
+        yield* relay.follow(jobOf(1))
+        yield* pass(2)
+        expect(linesOf(printed, 1).length).toBe(1_000)
+        expect(linesOf(printed, 1).at(-1)).toBe("behind them")
+      })
+    )
+  })
+
+  it.effect("is read for many jobs at once", () => {
+    const service = makeService({ latency: 100 })
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        for (let job = 0; job < 300; job++) yield* relay.follow(jobOf(job))
+        for (let job = 0; job < 300; job++) yield* service.arrive({ job, line: `of ${job}`, at: job })
+        yield* pass(2)
+        for (let job = 0; job < 300; job++) expect(linesOf(printed, job)).toEqual([`of ${job}`])
+        expect(service.asked.filter(({ kind }) => kind === "range").length).toBeLessThan(20)
+      })
+    )
+  })
+})
+
 describe("streams of one job", () => {
   const late: ReadonlyArray<readonly [string, boolean]> = [
     ["live", false],
@@ -297,7 +402,9 @@ describe("a tail", () => {
         yield* pass(2)
         yield* service.cut(how)
         yield* service.arrive(...gap, { job: 2, line: "quiet one", at: 2_000 })
-        yield* pass(10)
+        yield* pass(0.5)
+        expect(linesOf(printed, 2)).toEqual(["quiet one"])
+        yield* pass(9.5)
         const after = numbered(5, (n) => ({ job: 1, line: `after ${n}`, at: 20_000 + n }))
         yield* service.arrive(...after)
         yield* pass(10)
@@ -318,6 +425,86 @@ describe("a tail", () => {
           yield* pass(0.25)
         }
         yield* pass(3)
+        expect(linesOf(printed, 1)).toEqual(texts(prints))
+      })
+    )
+  })
+
+  it.effect.each([2_000, 12_000])(
+    "has no quiet job wait for what fell there: open after %d ms",
+    (opening) => {
+      const service = makeService({ latency: 50, opening })
+      return withRelay(service, (relay, printed) =>
+        Effect.gen(function* () {
+          yield* relay.follow(jobOf(1))
+          yield* pass(1)
+          yield* service.arrive({ job: 1, line: "all there is", at: -299_000 })
+          yield* pass(opening === 2_000 ? 3 : 20)
+          expect(linesOf(printed, 1)).toEqual(["all there is"])
+        })
+      )
+    }
+  )
+
+  it.effect("prints nothing by itself before a read that began after it stood", () => {
+    const service = makeService({ latency: 1_000, opening: 700 })
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        yield* relay.follow(jobOf(1))
+        yield* pass(0.6)
+        // The first read has looked already, and the tail does not stand yet.
+        yield* service.arrive({ job: 1, line: "1", at: -300_000 })
+        yield* pass(0.2)
+        yield* service.arrive({ job: 1, line: "2", at: -299_000 })
+        yield* pass(5)
+        yield* service.arrive({ job: 1, line: "3", at: -298_000 })
+        yield* pass(1)
+        expect(linesOf(printed, 1)).toEqual(["1", "2", "3"])
+      })
+    )
+  })
+
+  it.effect("prints nothing by itself before the gap that the one before it left is read", () => {
+    const service = makeService({ latency: 8_000 })
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        const line = (n: number): Print => ({ job: 1, line: `${n}`, at: -300_000 + n })
+        yield* relay.follow(jobOf(1))
+        yield* pass(1)
+        yield* service.arrive(line(1))
+        yield* pass(30)
+        yield* service.cut("break")
+        yield* pass(0.1)
+        yield* service.arrive(line(2))
+        yield* pass(2.5)
+        expect(service.tails()).toBe(1)
+        yield* service.arrive(line(3))
+        yield* pass(30)
+        yield* service.arrive(line(4))
+        yield* pass(0.5)
+        expect(linesOf(printed, 1)).toEqual(["1", "2", "3", "4"])
+      })
+    )
+  })
+
+  it.effect("loses nothing of a job that prints more than there is room for before it may pass", () => {
+    const service = makeService({ latency: 2_000 })
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        const long = (n: number): Print => ({
+          job: 1,
+          line: `${n} ${"x".repeat(2_000)}`,
+          at: 3_000,
+          nanos: n
+        })
+        const prints = numbered(900, long)
+        yield* relay.follow(jobOf(1))
+        yield* pass(3)
+        yield* service.arrive(prints[0]!)
+        yield* pass(1.5)
+        // The read that is to open the way has looked already.
+        yield* service.arrive(...prints.slice(1))
+        yield* pass(30)
         expect(linesOf(printed, 1)).toEqual(texts(prints))
       })
     )
@@ -543,7 +730,6 @@ describe("a log service in trouble", () => {
         yield* service.arrive({ job: 1, line: "a", at: 1, workload: "w1" })
         yield* look(relay, 300, 1, 2)
         const told = () => printed.said.filter((each) => !each.startsWith("Debug"))
-        console.log(told().slice(0, 4))
         expect(told().length).toBe(1)
         expect(told()[0]).toContain("Output of jobs in org acme cannot be read")
         service.state.down = false

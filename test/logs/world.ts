@@ -63,7 +63,16 @@ const refused = new Unavailable({
   mayHaveHappened: true
 })
 
-const selectorOf = (query: string) => Result.getOrThrow(parseQuery(query)).selects
+/** Labels are the same object for all lines of a stream: each is looked at once for a query. */
+const selectorOf = (query: string) => {
+  const { selects } = Result.getOrThrow(parseQuery(query))
+  const known = new Map<LogLine["labels"], boolean>()
+  return (labels: LogLine["labels"]) => {
+    const found = known.get(labels) ?? selects(labels)
+    known.set(labels, found)
+    return found
+  }
+}
 
 export interface ServiceSettings {
   /** How long an answer takes, in ms: what arrives in that time is not in it. */
@@ -77,7 +86,8 @@ export const makeService = ({ latency = 0, opening = 0 }: ServiceSettings = {}) 
   const tails = new Set<Tail>()
   const labels = new Map<string, LogLine["labels"]>()
   const asked: Array<{ readonly kind: "range" | "tail"; readonly query: string; readonly start: bigint }> = []
-  const state = { down: false, tailsDown: false, mostTails: 0 }
+  const state = { down: false, tailsDown: false, failEvery: 0, mostTails: 0 }
+  let reads = 0
 
   const labelsOf = ({ job, stream = "stdout", replica = "x", workload = "runner" }: Print) => {
     const key = `${workload} ${job} ${replica} ${stream}`
@@ -97,7 +107,8 @@ export const makeService = ({ latency = 0, opening = 0 }: ServiceSettings = {}) 
       Effect.gen(function* () {
         asked.push({ kind: "range", query: ask.query, start: ask.start })
         yield* Effect.sleep(latency / 2)
-        if (state.down) return yield* refused
+        reads++
+        if (state.down || (state.failEvery > 0 && reads % state.failEvery === 0)) return yield* refused
         const selects = selectorOf(ask.query)
         const found = lines
           .filter((each) => selects(each.labels) && each.at >= ask.start && each.at < ask.end)
@@ -203,4 +214,6 @@ export const linesOf = (printed: Printed, job: number): ReadonlyArray<string> =>
 
 /** Goes on in small steps, so that what waits for what is settled in between. */
 export const pass = (seconds: number) =>
-  Effect.repeat(TestClock.adjust(250), { times: Math.max(0, Math.round(seconds * 4) - 1) })
+  Effect.gen(function* () {
+    for (let left = seconds * 1_000; left > 0; left -= 250) yield* TestClock.adjust(Math.min(left, 250))
+  })
