@@ -109,7 +109,9 @@ export const categoryOf = (
   if (deadline) return "deadline"
   if (gone) return "lost"
   if (exit === undefined) return "exit-code"
-  const worded = byWords.find(([pattern]) => pattern.test(exit.text))
+  // Only the platform's words count here, not ours for what the code usually means.
+  const words = exit.text.replace(meaning[exit.code ?? 0] ?? "", "")
+  const worded = byWords.find(([pattern]) => pattern.test(words))
   if (worded !== undefined) return worded[1]
   if (exit.code === 0) return "unreported"
   return (exit.code === undefined ? undefined : byCode[exit.code]) ?? "exit-code"

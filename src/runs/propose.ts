@@ -23,7 +23,10 @@ export const isUnchanged = Effect.fn("runs.isUnchanged")(function* (judged: Judg
   return fresh.value.state_id === judged.state_id
 })
 
-/** What came of a state that was proposed: "moved on" means that the run had changed, so that the next look decides anew. */
+/**
+ * What came of a state that was proposed: "moved on" means that the run had changed, by another replica's write of the same
+ * end as well, so that the next look decides anew.
+ */
 export type Written = "written" | "moved on"
 
 /** Proposals are repeated this often, each after a read of its own. */
@@ -41,12 +44,14 @@ const proposeFor = Effect.fnUntraced(function* (
   for (let tried = 1; ; tried++) {
     const fresh = (yield* prefect.readRun(judged.id)).value
     const proposal = proposalOf(fresh)
-    if (fresh.state?.state_details?.transition_id === proposal.transitionId) return "written"
+    const there = fresh.state?.state_details?.transition_id === proposal.transitionId
+    // Replicas derive the same id: before our first try it is another's, after a lost answer it counts as ours.
+    if (there) return tried > 1 ? "written" : "moved on"
     if (fresh.state_id !== judged.state_id) return "moved on"
     const answer = yield* Effect.result(prefect.propose(judged.id, proposal))
     if (answer._tag === "Success") {
       const ours = answer.success.state?.state_details?.transition_id === proposal.transitionId
-      return answer.success.status === "ACCEPT" || ours ? "written" : "moved on"
+      return answer.success.status === "ACCEPT" || (ours && tried > 1) ? "written" : "moved on"
     }
     if (tried >= tries || !isTransient(answer.failure)) return yield* answer.failure
     yield* pauseBefore(tried, answer.failure)

@@ -11,6 +11,12 @@ const madeAt = (world: World) => world.chronicle.of("job made").map(({ at }) => 
 
 const pidOf = (world: World, runId: string) => world.run(runId).infrastructure_pid?.split(":").at(-1)
 
+const quota: Fault = {
+  kind: "error",
+  error: (call: Call) =>
+    new QuotaReached({ service: call.service, request: call.name, detail: "quota of commands" })
+}
+
 /** Makes the workload known to be ready, so that the next launch goes straight to its claim and start. */
 const warmedUp = Effect.fnUntraced(function* (world: World) {
   const bench = yield* makeBench(world, "agent-a")
@@ -226,9 +232,3 @@ describe("a start", () => {
     })
   )
 })
-
-export const quota: Fault = {
-  kind: "error",
-  error: (call: Call) =>
-    new QuotaReached({ service: call.service, request: call.name, detail: "quota of commands" })
-}

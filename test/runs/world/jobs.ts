@@ -14,6 +14,8 @@ import type { World } from "./world.ts"
 export interface Job {
   readonly commandId: string
   readonly runId: string
+  /** It has a replica, which waits for its image; the platform's words say why. */
+  pulling(message: string): Effect.Effect<void>
   /** The replica runs from here on. */
   readonly live: Effect.Effect<void>
   /** The engine proposes a state; undefined when the run does not exist. */
@@ -85,11 +87,8 @@ const heardCancel = (job: Job, every: number | undefined) =>
         Effect.as(true)
       )
 
-/** No replica is ever found for it: an image that cannot be pulled, a cluster that is full. */
-export const stuck =
-  (message = "ImagePullBackOff"): Script =>
-  () =>
-    Effect.andThen(Effect.logDebug(message), Effect.never)
+/** No replica is ever found for it, as in a location that is full. */
+export const stuck = (): Script => () => Effect.never
 
 export interface Stopping {
   /** Seconds from the stop to the end of the containers, where they do not end by themselves. */
@@ -159,6 +158,13 @@ const jobOf = (world: World, command: Command, stopAsked: Effect.Effect<void>): 
   return {
     commandId: command.id,
     runId,
+    pulling: (message) =>
+      stepped((now) =>
+        platform.change(now, command.id, {
+          replica: `command-${command.id}-replica`,
+          execution: { status: "pending", containers: { "prefect-job": { message } } }
+        })
+      ),
     live: stepped((now) =>
       platform.change(now, command.id, {
         stage: "running",

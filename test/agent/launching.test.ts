@@ -1,0 +1,405 @@
+import { describe, expect } from "@effect/vitest"
+import { Effect } from "effect"
+import { parseClaimMessage, parseHandBackMessage } from "../../src/job/claim-message.ts"
+import { startAgent } from "../runs/world/agents.ts"
+import { overlapOf, overwrites } from "../runs/world/audit.ts"
+import { flow } from "../runs/world/jobs.ts"
+import { pass, scenario } from "../runs/world/scenario.ts"
+import { begin, gvc, org, poolName, type World } from "../runs/world/world.ts"
+
+const claims = (world: World, runId: string) =>
+  world.prefect.states(runId).flatMap((state) => parseClaimMessage(state.message ?? "") ?? [])
+
+const handBacks = (world: World, runId: string) =>
+  world.prefect.states(runId).flatMap((state) => parseHandBackMessage(state.message ?? "") ?? [])
+
+describe("a due run", () => {
+  for (const line of ["2", "3"] as const) {
+    scenario(
+      `is claimed, started and finished by its engine on a server of line ${line}`,
+      (world) =>
+        Effect.gen(function* () {
+          yield* world.addRun("r1")
+          yield* startAgent(world, "agent-a")
+          yield* pass("2 minutes")
+          expect(world.types("r1")).toEqual(["SCHEDULED", "PENDING", "RUNNING", "COMPLETED"])
+          expect(world.stages("r1")).toEqual(["completed"])
+          expect(world.stopped()).toEqual([])
+        }),
+      { line }
+    )
+  }
+
+  scenario("that was seen early is launched at its second, from a workload that is ready", (world) =>
+    Effect.gen(function* () {
+      world.platform.readyAfter = 5_000
+      yield* world.addRun("r1", { due: begin + 12_000 })
+      yield* startAgent(world, "agent-a")
+      yield* pass("10 seconds")
+      expect(world.chronicle.of("workload made")).toHaveLength(1)
+      expect(world.types("r1")).toEqual(["SCHEDULED"])
+      yield* pass("4 seconds")
+      const [made] = world.chronicle.of("job made")
+      expect(made?.at).toBeGreaterThanOrEqual(begin + 11_000)
+      expect(made?.at).toBeLessThan(begin + 13_500)
+    })
+  )
+
+  scenario("of many is each run once by three agents", (world) =>
+    Effect.gen(function* () {
+      world.faults.latency = { least: 5, most: 80 }
+      const ids = Array.from({ length: 60 }, (_, n) => `r${n}`)
+      yield* Effect.forEach(ids, (id) => world.addRun(id))
+      yield* Effect.forEach(["agent-a", "agent-b", "agent-c"], (name) => startAgent(world, name))
+      yield* pass("3 minutes")
+      for (const id of ids) {
+        expect(world.stages(id)).toEqual(["completed"])
+        expect(world.stateOf(id)).toBe("COMPLETED")
+      }
+    })
+  )
+
+  scenario(
+    "that a concurrency limit holds back is tried again at growing pauses, and runs in the end",
+    (world) =>
+      Effect.gen(function* () {
+        world.prefect.deploymentLimits.set("deployment-1", 1)
+        world.usual = flow({ runs: 240 })
+        yield* world.addRun("r1")
+        yield* startAgent(world, "agent-a")
+        yield* pass("5 seconds")
+        yield* world.addRun("r2")
+        yield* pass("4 minutes")
+        // The server puts it off by 30 s each time: 8 times at most, were there no pauses of our own.
+        const tries = world.types("r2").length - 1
+        expect(tries).toBeGreaterThan(1)
+        expect(tries).toBeLessThan(6)
+        expect(world.logOf("r2").match(/Not launched yet/gu)).toHaveLength(1)
+        yield* pass("10 minutes")
+        expect(world.stateOf("r2")).toBe("COMPLETED")
+      })
+  )
+
+  scenario("waits while the pool is paused, and in a queue that is not ours", (world) =>
+    Effect.gen(function* () {
+      const stored = world.prefect.pools.get(poolName)
+      if (stored === undefined) throw new Error("no pool")
+      world.prefect.pools.set(poolName, {
+        ...stored,
+        queues: [...stored.queues, { name: "other", priority: 2, isPaused: false }]
+      })
+      yield* world.addRun("r1")
+      yield* world.addRun("r2", { work_queue_name: "other" })
+      yield* startAgent(world, "agent-a", { queues: ["default"] })
+      yield* pass("1 minute")
+      expect([world.stateOf("r1"), world.stateOf("r2")]).toEqual(["COMPLETED", "SCHEDULED"])
+    })
+  )
+
+  scenario("of another pool of the same place is left alone", (world) =>
+    Effect.gen(function* () {
+      world.addPool("other", "another-pool-id")
+      yield* world.addRun("r1", { work_pool_id: "another-pool-id" })
+      yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      expect(world.types("r1").every((type) => type === "SCHEDULED")).toBe(true)
+    })
+  )
+})
+
+describe("a claimant that dies", () => {
+  scenario("right after its claim loses the run to another agent, once its deadline is over", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const a = yield* startAgent(world, "agent-a")
+      world.faults.onCall("start", { kind: "slow", before: 1e9, after: 0 })
+      yield* pass("5 seconds")
+      yield* a.kill
+      yield* startAgent(world, "agent-b")
+      yield* pass("100 seconds")
+      expect(claims(world, "r1").map(({ agent }) => agent)).toEqual(["agent-a"])
+      yield* pass("3 minutes")
+      expect(claims(world, "r1").map(({ agent }) => agent)).toEqual(["agent-a", "agent-b"])
+      expect(handBacks(world, "r1")).toMatchObject([{ reason: "lost" }])
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
+  scenario("between the start and its answer leaves a job that the next agent writes down", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 30, runs: 60 })
+      yield* world.addRun("r1")
+      const a = yield* startAgent(world, "agent-a")
+      world.faults.onCall("start", { kind: "slow", before: 0, after: 1e9 })
+      yield* pass("5 seconds")
+      yield* a.kill
+      expect(world.stages("r1")).toEqual(["pending"])
+      yield* startAgent(world, "agent-b")
+      yield* pass("20 seconds")
+      expect(world.run("r1").infrastructure_pid).toMatch(/:command1$/u)
+      yield* pass("3 minutes")
+      expect(world.stages("r1")).toEqual(["completed"])
+      expect(world.types("r1")).toEqual(["SCHEDULED", "PENDING", "RUNNING", "COMPLETED"])
+    })
+  )
+
+  scenario("at any of its calls costs no run, and gives none two jobs", (world) =>
+    Effect.gen(function* () {
+      // One agent after another is killed at its n-th call of the launch; the last one lives.
+      const ids = Array.from({ length: 12 }, (_, n) => `r${n}`)
+      for (const [n, id] of ids.entries()) {
+        yield* world.addRun(id)
+        const agent = yield* startAgent(world, `agent-${n}`)
+        let calls = 0
+        world.faults.on(
+          (call) => call.by === `agent agent-${n}` && call.subject !== poolName && ++calls === n + 1,
+          { kind: "slow", before: n % 2 === 0 ? 1e9 : 0, after: 1e9 }
+        )
+        yield* pass("3 seconds")
+        yield* agent.kill
+      }
+      yield* startAgent(world, "agent-last")
+      yield* pass("8 minutes")
+      for (const id of ids) {
+        expect(`${id} ${world.stateOf(id)}`).toBe(`${id} COMPLETED`)
+        expect(overlapOf(world, id)).toBe(0)
+      }
+    })
+  )
+})
+
+describe("a start that takes effect after the doubt horizon", () => {
+  scenario("is a double of the attempt, and one of the two is stopped", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 2, startUp: 20, runs: 300 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      world.faults.onCall("start", { kind: "timeout", lands: 70_000 })
+      yield* pass("3 minutes")
+      expect(world.platform.commandsOf("r1")).toHaveLength(2)
+      expect(world.platform.live("r1")).toHaveLength(1)
+      expect(overlapOf(world, "r1")).toBeLessThan(60_000)
+      const [survivor] = world.platform.live("r1")
+      expect(world.run("r1").infrastructure_pid?.split(":").at(-1)).toBe(survivor?.id)
+    })
+  )
+})
+
+describe("a claim that takes effect after it was given up", () => {
+  scenario("does nothing to a run that was claimed anew and runs", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 200 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      world.faults.onCall("propose", { kind: "503", commit: "never" }, 3)
+      world.faults.onCall("propose", { kind: "timeout", lands: 90_000 })
+      yield* pass("10 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      expect(world.stages("r1")).toEqual(["completed"])
+      expect(overwrites(world)).toEqual([])
+    })
+  )
+
+  scenario("is handed back when nobody else had claimed the run, and the run goes on", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      world.faults.onCall("propose", { kind: "timeout", lands: 60_000 })
+      yield* pass("10 seconds")
+      yield* agent.kill
+      yield* pass("1 minute")
+      expect(claims(world, "r1")).toHaveLength(1)
+      yield* startAgent(world, "agent-b")
+      yield* pass("5 minutes")
+      expect(handBacks(world, "r1")).toMatchObject([{ reason: "lost" }])
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      expect(overlapOf(world, "r1")).toBe(0)
+    })
+  )
+})
+
+describe("--limit", () => {
+  scenario("is exact for one agent: never more jobs live than it says, and all runs are run", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 3, runs: 20 })
+      world.faults.latency = { least: 20, most: 400 }
+      const ids = Array.from({ length: 12 }, (_, n) => `r${n}`)
+      yield* Effect.forEach(ids, (id) => world.addRun(id))
+      yield* startAgent(world, "agent-a", { settings: { limit: "3" } })
+      let most = 0
+      for (let second = 0; second < 400; second++) {
+        yield* pass("1 second")
+        most = Math.max(most, ids.flatMap(world.platform.live.bind(world.platform)).length)
+      }
+      expect(most).toBe(3)
+      expect(ids.map(world.stateOf)).toEqual(ids.map(() => "COMPLETED"))
+    })
+  )
+
+  scenario("counts the jobs that lived before the agent was started", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 600 })
+      yield* world.addRun("r1")
+      yield* world.addRun("r2")
+      const first = yield* startAgent(world, "agent-a", { link: "the-agent" })
+      yield* pass("20 seconds")
+      yield* first.kill
+      yield* world.addRun("r3")
+      yield* startAgent(world, "agent-b", { link: "the-agent", settings: { limit: "2" } })
+      yield* pass("2 minutes")
+      expect(["r1", "r2", "r3"].map(world.stateOf)).toEqual(["RUNNING", "RUNNING", "SCHEDULED"])
+    })
+  )
+
+  scenario("holds while Control Plane does not answer: what may live there still counts", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 600 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a", { settings: { limit: "1" } })
+      yield* pass("20 seconds")
+      world.faults.on((call) => call.name === "find", { kind: "503", commit: "never" }, 1e9)
+      yield* world.addRun("r2")
+      yield* pass("5 minutes")
+      expect(world.stateOf("r2")).toBe("SCHEDULED")
+    })
+  )
+})
+
+describe("a drain", () => {
+  scenario("claims nothing any more, leaves jobs running, and takes the worker's row away", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 120 })
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      yield* agent.stop
+      yield* world.addRun("r2")
+      yield* pass("10 seconds")
+      expect(agent.hasEnded()).toBe(true)
+      expect(world.stateOf("r1")).toBe("RUNNING")
+      expect(world.stateOf("r2")).toBe("SCHEDULED")
+      expect(world.stopped()).toEqual([])
+      expect(world.prefect.workers.size).toBe(0)
+      yield* pass("5 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
+  scenario("hands back what it had claimed and not yet started, and that does not count as lost", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      world.faults.onCall("propose", { kind: "slow", before: 0, after: 3_000 })
+      yield* pass("2 seconds")
+      expect(world.stateOf("r1")).toBe("PENDING")
+      yield* agent.stop
+      yield* pass("10 seconds")
+      expect(agent.hasEnded()).toBe(true)
+      expect(handBacks(world, "r1")).toMatchObject([{ reason: "drain" }])
+      expect(world.platform.commands()).toEqual([])
+    })
+  )
+
+  scenario("sees a start that is under way to its end", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      world.faults.onCall("start", { kind: "slow", before: 2_000, after: 3_000 })
+      yield* pass("1 second")
+      yield* agent.stop
+      yield* pass("15 seconds")
+      expect(agent.hasEnded()).toBe(true)
+      expect(world.run("r1").infrastructure_pid).toMatch(/:command1$/u)
+    })
+  )
+
+  scenario("ends within half a minute, even when no service answers", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      world.faults.onCall("start", { kind: "slow", before: 1e9, after: 0 })
+      yield* pass("3 seconds")
+      world.faults.on(() => true, { kind: "timeout", lands: "never" }, 1e9)
+      yield* agent.stop
+      yield* pass("1 minute")
+      expect(agent.hasEnded()).toBe(true)
+      expect(world.stateOf("r1")).toBe("PENDING")
+    })
+  )
+
+  scenario("of a rolling restart costs no run", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 60 })
+      world.faults.latency = { least: 10, most: 300 }
+      const ids = Array.from({ length: 40 }, (_, n) => `r${n}`)
+      yield* Effect.forEach(ids, (id, n) => world.addRun(id, { due: begin + n * 2_000 }))
+      let agent = yield* startAgent(world, "agent-0")
+      for (let n = 1; n < 6; n++) {
+        yield* pass("17 seconds")
+        const old = agent
+        agent = yield* startAgent(world, `agent-${n}`)
+        yield* old.stop
+      }
+      yield* pass("6 minutes")
+      expect(ids.map(world.stateOf)).toEqual(ids.map(() => "COMPLETED"))
+      for (const id of ids) expect(world.stages(id)).toEqual(["completed"])
+    })
+  )
+})
+
+describe("a concurrency lease", () => {
+  scenario("of a run whose job does not start for long is renewed, also after a restart", (world) =>
+    Effect.gen(function* () {
+      world.prefect.deploymentLimits.set("deployment-1", 5)
+      world.usual = flow({ pending: 700, runs: 10 })
+      yield* world.addRun("r1")
+      const first = yield* startAgent(world, "agent-a")
+      yield* pass("4 minutes")
+      yield* first.kill
+      yield* startAgent(world, "agent-b")
+      yield* pass("7 minutes")
+      const [lease = "none"] = world.prefect.leases.keys()
+      const renewals = world.chronicle.of("lease renewed").map(({ at }) => at - begin)
+      expect(renewals.length).toBeGreaterThanOrEqual(5)
+      const gaps = renewals.map((at, index) => at - (renewals[index - 1] ?? 0))
+      expect(Math.max(...gaps)).toBeLessThan(200_000)
+      expect(world.prefect.leases.get(lease)).toBeGreaterThan(begin + 11 * 60_000)
+    })
+  )
+
+  scenario("is not renewed any more once the run is RUNNING", (world) =>
+    Effect.gen(function* () {
+      world.prefect.deploymentLimits.set("deployment-1", 5)
+      world.usual = flow({ runs: 1_000 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      yield* pass("15 minutes")
+      expect(world.chronicle.of("lease renewed")).toEqual([])
+    })
+  )
+})
+
+describe("a start that never gets a place", () => {
+  scenario("is given back twice, and is the end of the run at the third time", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      world.faults.onCall("start", { kind: "refused" }, 1e9)
+      yield* pass("15 minutes")
+      expect(handBacks(world, "r1").map(({ reason }) => reason)).toEqual(["lost", "lost"])
+      expect(claims(world, "r1").map(({ tryNumber }) => tryNumber)).toEqual([1, 2, 3])
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect(world.logOf("r1")).toContain("could not be started 3 times")
+    })
+  )
+
+  scenario("because the GVC does not exist ends the run, with its name", (world) =>
+    Effect.gen(function* () {
+      world.platform.gvcs.delete(`${org}/${gvc}`)
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      expect(world.run("r1").state?.message).toContain(`GVC "${gvc}" does not exist`)
+    })
+  )
+})
