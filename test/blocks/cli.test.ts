@@ -1,46 +1,11 @@
-/** `agent blocks` as a person meets it: arguments in, lines out. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Stdio, Stream } from "effect"
-import { CliConfig, Command, GlobalFlag } from "effect/cli"
-import { HttpClient } from "effect/http"
-import { TestConsole } from "effect/testing"
+/** What `agent blocks` tells a person and asks of a server. */
+import { describe, expect, it, vi } from "@effect/vitest"
+import { Effect } from "effect"
 import { catalogue } from "../../src/blocks/catalogue.ts"
-import { blocks } from "../../src/cli/blocks.ts"
-import * as Help from "../../src/cli/help.ts"
-import { root } from "../../src/cli/start.ts"
-import { platform } from "../../src/platform.ts"
+import { told, withFile } from "./person.ts"
 import { PrefectBlocks } from "./server.ts"
 
-const agent = Command.runWith(root.pipe(Command.withSubcommands([blocks])), { version: "1.2.3" })
 const token = "s3cret-of-a-service-account"
-
-interface Told {
-  readonly text: string
-  readonly failed: boolean
-}
-
-/** Runs one command; `stdin` is what is piped into it. */
-const told = (server: PrefectBlocks, args: ReadonlyArray<string>, stdin = "") =>
-  Effect.gen(function* () {
-    const exit = yield* Effect.exit(Effect.asVoid(agent(["blocks", ...args])))
-    const error =
-      exit._tag === "Failure"
-        ? exit.cause.reasons.map(({ _tag, ...rest }) => (rest as { error?: Error }).error?.message ?? _tag)
-        : []
-    const lines = [...(yield* TestConsole.logLines), ...(yield* TestConsole.errorLines)].map(String)
-    return { text: [...lines, ...error].join("\n"), failed: exit._tag === "Failure" } satisfies Told
-  }).pipe(
-    Effect.provide(
-      Layer.mergeAll(
-        Help.layer,
-        CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
-        Layer.fresh(TestConsole.layer)
-      )
-    ),
-    Effect.provide(Layer.succeed(HttpClient.HttpClient, server.client)),
-    Effect.provide(Stdio.layerTest({ stdin: Stream.make(new TextEncoder().encode(stdin)) })),
-    Effect.provide(platform)
-  )
 
 const manifest = `apiVersion: batch/v1
 kind: Job
@@ -53,20 +18,6 @@ spec:
       restartPolicy: Never
       containers: [{name: prefect-job, image: "i:1", env: []}]
 `
-
-const file = Effect.fnUntraced(function* (text: string) {
-  const files = yield* FileSystem.FileSystem
-  const path = yield* files.makeTempFileScoped({ suffix: ".yaml" })
-  yield* files.writeFileString(path, text)
-  return path
-}, Effect.provide(platform))
-
-beforeEach(() => {
-  vi.stubEnv("PREFECT_API_URL", "http://prefect.test/api")
-  vi.stubEnv("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "false")
-  vi.stubEnv("CPLN_TOKEN", "")
-})
-afterEach(() => void vi.unstubAllEnvs())
 
 describe("help", () => {
   const creates = catalogue.map(({ type }) => ["create", type.slug])
@@ -191,7 +142,7 @@ describe("agent blocks create", () => {
     Effect.gen(function* () {
       const server = new PrefectBlocks()
       yield* told(server, create, token)
-      const patch = yield* file("- {op: add, path: /spec/backoffLimit, value: 0}")
+      const patch = yield* withFile("- {op: add, path: /spec/backoffLimit, value: 0}")
       const line =
         "--config conf --image i:1 --env A=1 --env B=2 --label team=data --org acme --gvc dev --location aws-us-west-2 --service-account flows --job-type etl --job-name nightly --job-watch-timeout 60 --pod-watch-timeout 90 --no-stream-output"
       const { text } = yield* told(server, [
@@ -199,7 +150,7 @@ describe("agent blocks create", () => {
         "control-plane-infrastructure",
         "infra",
         "--job",
-        yield* file(manifest),
+        yield* withFile(manifest),
         "--customizations",
         patch,
         "--command",
@@ -238,7 +189,7 @@ describe("agent blocks create", () => {
       yield* told(server, ["create", "control-plane-credentials", "prod", "--config", "prod"])
       const line =
         "create cpln-job nightly --credentials prod --org acme --gvc dev --location l --keep --interval 3 --timeout 60 --job"
-      yield* told(server, [...line.split(" "), yield* file(manifest)])
+      yield* told(server, [...line.split(" "), yield* withFile(manifest)])
       const { data, references } = server.document("cpln-job", "nightly")
       expect(data).toEqual({
         org: "acme",
@@ -259,7 +210,7 @@ describe("agent blocks create", () => {
   it.effect("tells every problem at once, and asks the server for nothing", () =>
     Effect.gen(function* () {
       const server = new PrefectBlocks()
-      const broken = yield* file("a: [s3cret")
+      const broken = yield* withFile("a: [s3cret")
       const { text, failed } = yield* told(server, [
         "create",
         "control-plane-infrastructure",
@@ -288,7 +239,7 @@ describe("agent blocks create", () => {
   it.effect("makes a block whose jobs would be refused, and warns of it", () =>
     Effect.gen(function* () {
       const server = new PrefectBlocks()
-      const path = yield* file(manifest.replace("env: []", "env: [{name: K_REVISION, value: a}]"))
+      const path = yield* withFile(manifest.replace("env: []", "env: [{name: K_REVISION, value: a}]"))
       const { text, failed } = yield* told(server, ["create", "cpln-job", "j", "--job", path])
       expect(failed).toBe(false)
       expect(text).toMatch(/cpln-job\/j created/u)
