@@ -38,6 +38,8 @@ export class Scheduler extends Context.Service<
         if (next.at > now) return yield* Effect.raceFirst(Effect.sleep(next.at - now), changed.await)
         take(heap)
         const what = next.what
+        // Whoever cancels what is done already cancels nothing.
+        next.what = undefined
         if (what === undefined) cancelled--
         else yield* Effect.catchCause(what, report)
       })

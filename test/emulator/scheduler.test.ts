@@ -45,6 +45,8 @@ describe("the scheduler", () => {
       expect(scheduler.size()).toBe(499)
       yield* TestClock.adjust("10 seconds")
       expect([count, scheduler.size()]).toEqual([499, 0])
+      plans.forEach((plan) => scheduler.cancel(plan))
+      expect(scheduler.size()).toBe(0)
     }).pipe(Effect.provide(Scheduler.layer))
   )
 

@@ -36,7 +36,7 @@ export class Jobs extends Context.Service<
 
 /** What is under way for a live run besides its pod. */
 interface Affairs {
-  readonly plans: Array<Plan>
+  plans: ReadonlyArray<Plan>
   /** The command that asked for its end. */
   stop?: Command
   isEnding: boolean
@@ -66,7 +66,9 @@ const make = Effect.gen(function* () {
   }
 
   const later = (command: Command, moment: number, what: Effect.Effect<void>) => {
-    affairsOf(command).plans.push(scheduler.plan(moment, what))
+    const mine = affairsOf(command)
+    // A pod that waits plans again and again: what is done is forgotten.
+    mine.plans = [...mine.plans.filter((plan) => plan.what !== undefined), scheduler.plan(moment, what)]
   }
 
   /** What happened to a run, at this moment. */
