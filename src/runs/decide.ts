@@ -49,8 +49,11 @@ export type Observation =
     }
   /** Made, but no replica runs yet. `age` since it was created. */
   | { readonly _tag: "Pending"; readonly age: number; readonly stopAsked: boolean }
-  /** `runner`: the replica is live, the run has started and the command holds `prefect flow-run execute`. */
-  | { readonly _tag: "Live"; readonly runner: boolean; readonly stopAsked: boolean }
+  /**
+   * `runner`: the replica is live, the run has started and the command holds `prefect flow-run execute`. `stopWanted`: it
+   * was to be stopped before it had a replica that could be named.
+   */
+  | { readonly _tag: "Live"; readonly runner: boolean; readonly stopWanted: boolean }
   /** The main container is over, side containers live. `age` since we first saw that. */
   | { readonly _tag: "MainEnded"; readonly exit: Exit; readonly age: number }
   | { readonly _tag: "Stopping" }
@@ -266,7 +269,8 @@ const whenOver = (run: RunView, seen: Seen, policy: Policy): Decision => {
     case "Pending":
       return stop("the run is over, and its job has not started")
     case "Live":
-      return run.phaseAge < policy.mainLinger
+      // One that had not started when the run ended has nothing to finish: it would run the flow again.
+      return run.phaseAge < policy.mainLinger && !seen.stopWanted
         ? wait("the run is over; its job is finishing")
         : stop("the run is over")
     case "MainEnded":

@@ -87,7 +87,10 @@ const oldestFirst = (a: Located, b: Located) =>
 
 /** What the agent remembers of a run between looks; ages in milliseconds. */
 export interface Remembered {
+  /** A stop was sent. */
   readonly stopAsked: boolean
+  /** A stop was to be sent, whether or not there was a replica to name. */
+  readonly stopWanted: boolean
   readonly failedLooks: number
   readonly mainEndedAge: number
 }
@@ -105,7 +108,7 @@ export const observe = (
 ): Exclude<Observation, { readonly _tag: "Absent" | "Unreachable" }> => {
   const main = mainContainer(command)
   const exit = exitOf(execution, main)
-  const { stopAsked } = remembered
+  const { stopAsked, stopWanted } = remembered
   switch (command.lifecycleStage) {
     case "completed":
     case "failed":
@@ -125,7 +128,7 @@ export const observe = (
     default:
       return exit.code !== undefined && hasSideContainers(command)
         ? { _tag: "MainEnded", exit, age: remembered.mainEndedAge }
-        : { _tag: "Live", runner: started && holdsRunner(command), stopAsked }
+        : { _tag: "Live", runner: started && holdsRunner(command), stopWanted }
   }
 }
 

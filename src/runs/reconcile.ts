@@ -90,6 +90,8 @@ export const reconcile = Effect.fn("runs.reconcile")(function* (
 
 const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk: Bulk, memory: RunMemory) {
   const run = seen.value
+  // It is there: what got 404 before was no deletion.
+  memory.deletedSince = undefined
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
   const about = aboutOf(run, memory, looked)
   const area = areaOf(run)
@@ -191,6 +193,7 @@ const observationOf = Effect.fnUntraced(function* (run: FlowRun, looked: Look, m
   const started = (run.start_time ?? undefined) !== undefined
   const observed = observe(command, at, execution, started, {
     stopAsked: memory.stops.get(command.id)?.sentAt !== undefined,
+    stopWanted: memory.stops.has(command.id),
     failedLooks: mem.failed.looks,
     mainEndedAge: mem.mainEndedSince === undefined ? 0 : now - mem.mainEndedSince
   })

@@ -47,7 +47,7 @@ const observations: ReadonlyArray<Observation> = [
     )
   ),
   ...ages.flatMap((age) => both.map((stopAsked) => ({ _tag: "Pending" as const, age, stopAsked }))),
-  ...both.flatMap((runner) => both.map((stopAsked) => ({ _tag: "Live" as const, runner, stopAsked }))),
+  ...both.flatMap((runner) => both.map((stopWanted) => ({ _tag: "Live" as const, runner, stopWanted }))),
   ...exits.flatMap((exit) => ages.map((age) => ({ _tag: "MainEnded" as const, exit, age }))),
   { _tag: "Stopping" },
   ...(["completed", "failed", "cancelled"] as const).flatMap((stage) =>
@@ -194,7 +194,7 @@ describe("decide, row by row", () => {
   })
 
   it("lets a runner cancel its own run, and stops the job of a deaf one", () => {
-    const live = (runner: boolean): Observation => ({ _tag: "Live", runner, stopAsked: false })
+    const live = (runner: boolean): Observation => ({ _tag: "Live", runner, stopWanted: false })
     expect(decide(at("cancelling", 19 * second), live(true), policy)._tag).toBe("Wait")
     expect(decide(at("cancelling", 20 * second), live(true), policy)._tag).toBe("Stop")
     expect(decide(at("cancelling", 0), live(false), policy)._tag).toBe("Stop")
@@ -230,7 +230,7 @@ describe("decide, row by row", () => {
   it("ends a run past its deadline, whatever stage our stop led to", () => {
     const limited = { ...policy, deadline: 600 * second }
     const overdue = at("running", 601 * second, 601 * second)
-    expect(decide(overdue, { _tag: "Live", runner: true, stopAsked: false }, limited)._tag).toBe("Stop")
+    expect(decide(overdue, { _tag: "Live", runner: true, stopWanted: false }, limited)._tag).toBe("Stop")
     for (const stage of ["completed", "failed", "cancelled"] as const) {
       expect(decide(overdue, final(stage, { age: 0, stopAsked: true }), limited)).toMatchObject({
         state: "CRASHED"
@@ -243,10 +243,11 @@ describe("decide, row by row", () => {
   })
 
   it("lets hooks and logs finish after a run is over, but starts no finished run again", () => {
-    const live: Observation = { _tag: "Live", runner: true, stopAsked: false }
+    const live: Observation = { _tag: "Live", runner: true, stopWanted: false }
     expect(decide(at("over", 119 * second), live, policy)._tag).toBe("Wait")
     expect(decide(at("over", 120 * second), live, policy)._tag).toBe("Stop")
     expect(decide(at("over", 0), { _tag: "Pending", age: 0, stopAsked: false }, policy)._tag).toBe("Stop")
+    expect(decide(at("over", 0), { ...live, stopWanted: true }, policy)._tag).toBe("Stop")
     const sidecars: Observation = { _tag: "MainEnded", exit: { code: 0, text: "" }, age: 31 * second }
     expect(decide(at("over", 31 * second), sidecars, policy)._tag).toBe("Stop")
     expect(decide(at("over", 29 * second), sidecars, policy)._tag).toBe("Wait")
@@ -254,7 +255,7 @@ describe("decide, row by row", () => {
 
   it("makes a run claimable whose engine died while it waited for its own retry", () => {
     expect(
-      decide(at("retry in process"), { _tag: "Live", runner: true, stopAsked: false }, policy)._tag
+      decide(at("retry in process"), { _tag: "Live", runner: true, stopWanted: false }, policy)._tag
     ).toBe("Wait")
     expect(decide(at("retry in process"), final("failed"), policy)._tag).toBe("MakeClaimable")
     expect(decide(at("suspended"), final("failed"), policy)._tag).toBe("Forget")

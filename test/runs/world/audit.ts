@@ -44,10 +44,14 @@ type StateWritten = Extract<Entry, { readonly what: "state" }>
 const byAgents = ({ chronicle }: World): ReadonlyArray<StateWritten> =>
   chronicle.of("state").filter(({ by }) => by.startsWith("agent "))
 
+/** What was written this soon before may not have been seen: the server has no write on a condition. In ms. */
+const unseenFor = 2_000
+
 /** States that an agent wrote over one that was final. The legacy request to cancel is not final. */
 export const overwrites = (world: World): ReadonlyArray<string> =>
   byAgents(world)
     .filter(({ from }) => from !== undefined && terminal.has(from.type) && from.name !== "Cancelling")
+    .filter(({ at, from }) => at - Date.parse(from?.timestamp ?? "") > unseenFor)
     .map(({ runId, from, to, by }) => `${runId}: ${from?.type} -> ${to.type} by ${by}`)
 
 /** CANCELLED that an agent wrote while a job of the run lived. */

@@ -103,6 +103,7 @@ export const playJobs = (world: World): Effect.Effect<void> =>
     const context = yield* Effect.context<never>()
     const run = Effect.runForkWith(context)
     const stops = new Map<string, Deferred.Deferred<void>>()
+    const played = new Map<string, Fiber.Fiber<void>>()
     const { platform } = world
 
     platform.onStart = (commandId) => {
@@ -110,7 +111,11 @@ export const playJobs = (world: World): Effect.Effect<void> =>
       if (command === undefined) return
       const stopped = Deferred.makeUnsafe<void>()
       stops.set(commandId, stopped)
-      run(play(world, command, Deferred.await(stopped)))
+      played.set(commandId, run(play(world, command, Deferred.await(stopped))))
+    }
+    platform.onDelete = (commandId) => {
+      const fiber = played.get(commandId)
+      if (fiber !== undefined) run(Fiber.interrupt(fiber))
     }
     platform.onStop = (commandId) => {
       const known = stops.get(commandId)

@@ -42,6 +42,8 @@ export class PlatformModel {
   onStart: (commandId: string) => void = () => undefined
   /** Called when a stop of its replica is asked for. */
   onStop: (commandId: string) => void = () => undefined
+  /** Called when a command is deleted: its job is no more. */
+  onDelete: (commandId: string) => void = () => undefined
   readonly #commands = new Map<string, StoredCommand>()
   readonly chronicle: Chronicle
   #counter = 0
@@ -184,6 +186,7 @@ export class PlatformModel {
     if (stored === undefined || stored.deletedAt !== undefined) return
     stored.deletedAt = now
     this.chronicle.add({ at: now, by, what: "job deleted", commandId: id })
+    this.onDelete(id)
   }
 
   /** Undefined when the workload does not exist. */
