@@ -324,7 +324,7 @@ describe("stopping", () => {
       expect(stage(yield* cpln.until(elsewhere.headers.get("location") ?? "", isOver))).toBe("failed")
       expect(stage(yield* cpln.get(path))).toBe("running")
       yield* end(cpln, path, 0)
-      for (const gone of [replica, "command-nobody-abcde"]) {
+      for (const gone of [replica, replica, "command-nobody-abcde"]) {
         const answer = yield* stop(cpln, gone)
         expect(answer.status).toBe(201)
         expect(stage(yield* cpln.until(answer.headers.get("location") ?? "", isOver))).toBe("failed")
