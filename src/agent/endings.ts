@@ -5,11 +5,11 @@
  * Invariant: told once per job, from the services' own times, in one batch per cycle; nothing is decided here, and a line
  * that cannot be written is lost without harm.
  */
-import { Clock, Context, Effect, Layer, Option } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
-import type { JobExecution } from "../cpln/schemas.ts"
+import type { Command, JobExecution } from "../cpln/schemas.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
@@ -27,6 +27,8 @@ export interface OwnJob {
 }
 
 interface Expected extends OwnJob {
+  /** When its command was created, known once it was seen live. */
+  created: string | undefined
   /** Local ms: before this it may be missing from an answer that is older than the job. */
   readonly notBefore: number
 }
@@ -41,8 +43,8 @@ export class Endings extends Context.Service<
     expect(job: OwnJob): Effect.Effect<void>
     /** Jobs whose end has not been told. */
     readonly waiting: () => number
-    /** `live` are the ids of all live commands; places that did not answer say nothing about theirs. */
-    tell(live: ReadonlySet<string>, unreachable: ReadonlySet<string>): Effect.Effect<void>
+    /** `live` are all live commands, by id; places that did not answer say nothing about theirs. */
+    tell(live: ReadonlyMap<string, Command>, unreachable: ReadonlySet<string>): Effect.Effect<void>
   }
 >()("agent/agent/Endings") {
   static readonly layer = Layer.effect(
@@ -81,12 +83,9 @@ export class Endings extends Context.Service<
       ) {
         if (run === undefined) return []
         const { commandId, flow, place, runId } = job
-        const command = yield* Commands.use((commands) => commands.get(place.workload, commandId)).pipe(
-          at(place.access),
-          Effect.option
-        )
         const exit = exitCodeOf(execution)
-        const message = timeline(run, Option.getOrUndefined(command)?.value.created, execution, exit)
+        const created = job.created ?? (yield* createdOf(job))
+        const message = timeline(run, created, execution, exit)
         const { gvc, name, org } = place.workload
         const about = { flow, runId, gvc, workload: name, command: commandId }
         yield* say("info", "Job", about, `Job over: ${message}`)
@@ -97,12 +96,17 @@ export class Endings extends Context.Service<
       return Endings.of({
         expect: Effect.fnUntraced(function* (job) {
           if (expected.size >= mostExpected) return
-          expected.set(job.commandId, { ...job, notBefore: (yield* Clock.currentTimeMillis) + settleAfter })
+          expected.set(job.commandId, {
+            ...job,
+            created: undefined,
+            notBefore: (yield* Clock.currentTimeMillis) + settleAfter
+          })
         }),
         waiting: () => expected.size,
         tell: Effect.fnUntraced(
           function* (live, unreachable) {
             const now = yield* Clock.currentTimeMillis
+            for (const job of expected.values()) job.created ??= live.get(job.commandId)?.created
             const ended = [...expected.values()].filter(
               ({ commandId, notBefore, place }) =>
                 now >= notBefore && !live.has(commandId) && !unreachable.has(placeKey(place))
@@ -122,6 +126,14 @@ export class Endings extends Context.Service<
     })
   )
 }
+
+/** Only of a job that was over before it was seen. */
+const createdOf = ({ commandId, place }: OwnJob) =>
+  Commands.use((commands) => commands.get(place.workload, commandId)).pipe(
+    at(place.access),
+    Effect.map(({ value }) => value.created),
+    Effect.orElseSucceed(() => undefined)
+  )
 
 /** One read per workload gives the executions of all its jobs. */
 const executionsIn = Effect.fnUntraced(function* (jobs: ReadonlyArray<OwnJob>) {

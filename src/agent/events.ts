@@ -13,7 +13,7 @@ import { freshId } from "../runs/ids.ts"
 type Event = Readonly<Record<string, unknown>>
 
 const mostWaiting = 1_000
-const batchEvery = Duration.seconds(2)
+const batchEvery = Duration.seconds(10)
 /** The server takes at most 100 related resources. */
 const mostTags = 90
 

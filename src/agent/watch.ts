@@ -105,7 +105,7 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   })
   yield* jobsWithoutOpenRun(runs.value, jobs)
   yield* forgetWhatIsOver(wide, places, jobs, runs.value)
-  const live = new Set([...jobs.byRun.values()].flat().map(({ command }) => command.id))
+  const live = new Map([...jobs.byRun.values()].flat().map(({ command }) => [command.id, command]))
   yield* (yield* Endings).tell(live, jobs.unreachable)
   return { runs: runs.value.length, jobs: jobs.byRun.size, unreachable: jobs.unreachable.size }
 })
