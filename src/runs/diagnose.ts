@@ -41,6 +41,8 @@ const remedies: Readonly<Record<Category, string>> = {
   "exit-code": "The lines before the end say more: see the job's output."
 }
 
+export const categories = Object.keys(remedies) as ReadonlyArray<Category>
+
 export const remedyOf = (category: Category): string => remedies[category]
 
 /** What an exit code usually means; the wording of Prefect's own workers. */
