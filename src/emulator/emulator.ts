@@ -1,12 +1,12 @@
 /** The emulator, put together: one layer from its settings to a server that answers. */
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Auth } from "./auth.ts"
 import { controlRoutes } from "./control.ts"
 import { discoveryRoutes } from "./discovery.ts"
 import { ok } from "./answer.ts"
 import { forbidden, notFound } from "./errors.ts"
 import type { Json } from "./json.ts"
-import type { Driver } from "./jobs/driver.ts"
+import { Driver } from "./jobs/driver.ts"
 import { commandRoutes } from "./jobs/routes.ts"
 import { Jobs } from "./jobs/jobs.ts"
 import { processDriver } from "./jobs/processes/process-driver.ts"
@@ -51,10 +51,32 @@ const routes = Layer.effect(
   )
 )
 
+/**
+ * The driver of processes, made at the first run. It needs a place for files, which a read-only machine does not have; all
+ * but the jobs works there too.
+ */
+const processes = Layer.effect(
+  Driver,
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const context = yield* Effect.context<LogStore>()
+    const made = yield* Layer.buildWithScope(processDriver, scope).pipe(
+      Effect.map(Context.get(Driver)),
+      Effect.provideContext(context),
+      Effect.uninterruptible,
+      Effect.cached
+    )
+    return Driver.of({
+      run: (pod, emit) => Effect.flatMap(made, (driver) => driver.run(pod, emit)),
+      signal: (replica, signal) => Effect.flatMap(made, (driver) => driver.signal(replica, signal))
+    })
+  })
+)
+
 /** Everything from the settings on; `Listener` tells where it answers. */
 export const layer = (settings: EmulatorSettings) => {
   const driver: Layer.Layer<Driver | Virtual.VirtualJobs, never, LogStore | Scheduler | Settings> =
-    settings.mode === "virtual" ? Virtual.layer : Layer.merge(processDriver, Virtual.VirtualJobs.none)
+    settings.mode === "virtual" ? Virtual.layer : Layer.merge(processes, Virtual.VirtualJobs.none)
   const state = Store.layer({ orgs: settings.orgs, keepCommands: settings.keepCommands })
   return Server.layer.pipe(
     Layer.provide(World.layer),
