@@ -217,12 +217,12 @@ const accept = (feed: Feed, session: Session, lines: ReadonlyArray<LogLine>, aro
         printed.push(print(job, own, around))
         continue
       }
-      // The first one shows that the session sends this job's lines: the read that is to open the gate begins now.
-      if (!job.gate.seen) {
-        dueBy(job, 0)
-        feed.news.openUnsafe()
-      }
+      const isFirst = !job.gate.seen
       for (const line of own) wait(job.gate, around.room, line)
+      if (!isFirst) continue
+      // The session sends this job's lines: the read that is to open the gate may begin, which it does at this word.
+      dueBy(job, 0)
+      feed.news.openUnsafe()
     }
     return Effect.all(printed, { discard: true })
   })

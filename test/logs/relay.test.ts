@@ -414,6 +414,22 @@ describe("a tail", () => {
     )
   })
 
+  it.effect("leaves no gap for a stream that is late behind another", () => {
+    const service = makeService()
+    return withRelay(service, (relay, printed) =>
+      Effect.gen(function* () {
+        yield* relay.follow(jobOf(1))
+        yield* service.arrive({ job: 1, line: "in time", at: -300_000 })
+        yield* pass(30)
+        yield* service.arrive({ job: 1, line: "in time too", at: -270_000 })
+        yield* service.cut("end")
+        yield* service.arrive({ job: 1, line: "late", at: -295_000, stream: "stderr" })
+        yield* pass(10)
+        expect(linesOf(printed, 1)).toEqual(["in time", "in time too", "late"])
+      })
+    )
+  })
+
   it.effect("has nothing fall between a read and its own beginning, however long that takes", () => {
     const service = makeService({ latency: 50, opening: 7_000 })
     return withRelay(service, (relay, printed) =>
@@ -437,9 +453,9 @@ describe("a tail", () => {
       return withRelay(service, (relay, printed) =>
         Effect.gen(function* () {
           yield* relay.follow(jobOf(1))
-          yield* pass(1)
+          yield* pass(opening / 2_000)
           yield* service.arrive({ job: 1, line: "all there is", at: -299_000 })
-          yield* pass(opening === 2_000 ? 3 : 20)
+          yield* pass(opening === 2_000 ? 3 : 15)
           expect(linesOf(printed, 1)).toEqual(["all there is"])
         })
       )
@@ -499,7 +515,7 @@ describe("a tail", () => {
         })
         const prints = numbered(900, long)
         yield* relay.follow(jobOf(1))
-        yield* pass(3)
+        yield* pass(2.5)
         yield* service.arrive(prints[0]!)
         yield* pass(1.5)
         // The read that is to open the way has looked already.
