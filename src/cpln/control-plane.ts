@@ -7,6 +7,7 @@ import { HttpClientRequest } from "effect/http"
 import { makeApi } from "../http/api.ts"
 import { makeCommands, Commands } from "./commands.ts"
 import { Logs, makeLogs } from "./logs.ts"
+import { makeSecrets, Secrets } from "./secrets.ts"
 import { bareToken } from "./token.ts"
 import { makeWorkloads, Workloads } from "./workloads.ts"
 
@@ -62,6 +63,7 @@ const clientsOf = (access: Access) =>
       })
       return Context.make(Commands, makeCommands(api)).pipe(
         Context.add(Workloads, makeWorkloads(api, access.org)),
+        Context.add(Secrets, makeSecrets(api, access.org)),
         Context.add(Logs, yield* makeLogs(access, settings))
       )
     })

@@ -4,6 +4,7 @@ import type { Commands } from "./commands.ts"
 import { type Access, ControlPlane } from "./control-plane.ts"
 import type { Logs } from "./logs.ts"
 import type { WorkloadRef } from "./schemas.ts"
+import type { Secrets } from "./secrets.ts"
 import type { Workloads } from "./workloads.ts"
 
 export interface Place {
@@ -19,5 +20,5 @@ export const at =
   (access: Access) =>
   <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E, Exclude<R, Commands | Workloads | Logs> | ControlPlane> =>
+  ): Effect.Effect<A, E, Exclude<R, Commands | Workloads | Secrets | Logs> | ControlPlane> =>
     Effect.provide(effect, ControlPlane.get(access)) as never

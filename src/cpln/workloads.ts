@@ -1,7 +1,8 @@
 /**
  * Workloads and where they are deployed, and the org, GVC and locations that they stand in.
  *
- * Invariant: nothing here overwrites: a workload is created under a name that is free, or read.
+ * Invariant: nothing here overwrites what was not read: a workload is created under a name that is free, or replaced in
+ * the version that was judged.
  */
 import { Context, Effect } from "effect"
 import { HttpClientRequest } from "effect/http"
@@ -27,6 +28,15 @@ export class Workloads extends Context.Service<
         readonly spec: Readonly<Record<string, unknown>>
       }
     ): Effect.Effect<void, ApiError>
+    /** `Conflict` when it is not in the version of `read` any more. */
+    replace(
+      workload: WorkloadRef,
+      read: Workload,
+      body: {
+        readonly tags: Readonly<Record<string, unknown>>
+        readonly spec: Readonly<Record<string, unknown>>
+      }
+    ): Effect.Effect<void, ApiError>
     /** One that is gone already counts as removed: the first try may have been answered too late. */
     remove(workload: WorkloadRef): Effect.Effect<void, ApiError>
     /** Workloads of one GVC that match every term, all pages. */
@@ -40,6 +50,8 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
   const orgPath = `/org/${encodeURIComponent(org)}`
   const get = (path: string) => api.repeatable(HttpClientRequest.get(path))
 
+  const collectionOf = ({ path }: WorkloadRef) => path.slice(0, path.lastIndexOf("/"))
+
   const create = Effect.fn("Workloads.create")(function* (
     workload: WorkloadRef,
     body: {
@@ -47,8 +59,7 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
       readonly spec: Readonly<Record<string, unknown>>
     }
   ) {
-    const collection = workload.path.slice(0, workload.path.lastIndexOf("/"))
-    yield* HttpClientRequest.post(collection).pipe(
+    yield* HttpClientRequest.post(collectionOf(workload)).pipe(
       HttpClientRequest.bodyJsonUnsafe({ kind: "workload", name: workload.name, ...body }),
       // A repeated create that was made the first time is a `Conflict`, which the caller settles by reading.
       api.repeatable
@@ -76,6 +87,17 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
       return (yield* Effect.flatMap(get(workload.path), json(Workload))).value
     }),
     create,
+    replace: Effect.fn("Workloads.replace")(function* (workload: WorkloadRef, { version }: Workload, body) {
+      yield* HttpClientRequest.put(collectionOf(workload)).pipe(
+        HttpClientRequest.bodyJsonUnsafe({
+          kind: "workload",
+          name: workload.name,
+          ...(version == null ? {} : { version }),
+          ...body
+        }),
+        api.repeatable
+      )
+    }),
     remove: Effect.fn("Workloads.remove")(function* (workload: WorkloadRef) {
       yield* api
         .repeatable(HttpClientRequest.make("DELETE")(workload.path))

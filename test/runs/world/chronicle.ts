@@ -21,7 +21,11 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
   | { readonly what: "job stage"; readonly commandId: string; readonly stage: string }
   | { readonly what: "job stop asked"; readonly commandId: string }
   | { readonly what: "job deleted"; readonly commandId: string }
-  | { readonly what: "workload made" | "workload deleted"; readonly name: string }
+  | { readonly what: "workload made" | "workload changed" | "workload deleted"; readonly name: string }
+  | {
+      readonly what: "identity made" | "identity changed" | "policy made" | "policy changed"
+      readonly name: string
+    }
   | { readonly what: "lease renewed"; readonly lease: string }
   | { readonly what: "worker seen" | "worker deleted"; readonly name: string }
 )

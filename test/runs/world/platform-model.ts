@@ -13,6 +13,18 @@ export interface StoredWorkload {
   readonly tags: Readonly<Record<string, unknown>>
   readonly spec: Readonly<Record<string, unknown>>
   readonly madeAt: number
+  readonly version: number
+}
+
+/** An identity or a policy, as it was sent. */
+export interface StoredObject {
+  readonly body: Readonly<Record<string, unknown>>
+  readonly version: number
+}
+
+export interface StoredSecret {
+  readonly type: string
+  readonly data: Readonly<Record<string, string>>
 }
 
 interface Version {
@@ -34,6 +46,12 @@ const iso = (ms: number): string => new Date(ms).toISOString()
 
 export class PlatformModel {
   readonly workloads = new Map<string, StoredWorkload>()
+  /** By path. */
+  readonly identities = new Map<string, StoredObject>()
+  /** By `org/name`. */
+  readonly policies = new Map<string, StoredObject>()
+  /** By `org/name`. */
+  readonly secrets = new Map<string, StoredSecret>()
   /** Locations of every GVC that exists, by `org/gvc`. */
   readonly gvcs = new Map<string, ReadonlyArray<string>>()
   /** Until when a workload's deployments are not ready, after it was made, in ms. */
@@ -62,17 +80,56 @@ export class PlatformModel {
     body: Pick<StoredWorkload, "tags" | "spec">
   ): boolean {
     if (this.workloads.has(ref.path)) return false
-    this.workloads.set(ref.path, { ref, ...body, madeAt: now })
+    this.workloads.set(ref.path, { ref, ...body, madeAt: now, version: 1 })
     this.chronicle.add({ at: now, by, what: "workload made", name: ref.name })
     return true
   }
 
-  /** Its commands go with it. */
+  /** A whole other body. False when it is not in this version any more. */
+  replaceWorkload(
+    now: number,
+    by: Writer,
+    ref: WorkloadRef,
+    version: number | undefined,
+    body: Pick<StoredWorkload, "tags" | "spec">
+  ): boolean {
+    const before = this.workloads.get(ref.path)
+    if (before === undefined) return this.makeWorkload(now, by, ref, body)
+    if (version !== undefined && version !== before.version) return false
+    this.workloads.set(ref.path, { ...before, ...body, version: before.version + 1 })
+    this.chronicle.add({ at: now, by, what: "workload changed", name: ref.name })
+    return true
+  }
+
+  /** False when there is one, or when the one that is there is not in the version that was read. */
+  writeObject(
+    now: number,
+    by: Writer,
+    kind: "identity" | "policy",
+    key: string,
+    body: StoredObject["body"],
+    read?: { readonly version: number | undefined }
+  ): boolean {
+    const all = kind === "identity" ? this.identities : this.policies
+    const before = all.get(key)
+    if (before !== undefined && (read === undefined || (read.version ?? before.version) !== before.version))
+      return false
+    all.set(key, { body, version: (before?.version ?? 0) + 1 })
+    const name = String(body["name"])
+    this.chronicle.add({ at: now, by, what: before === undefined ? `${kind} made` : `${kind} changed`, name })
+    return true
+  }
+
+  /** Its commands go with it, and so does what its deployments listed. */
   deleteWorkload(now: number, by: Writer, path: string): void {
     const stored = this.workloads.get(path)
     if (stored === undefined) return
     this.workloads.delete(path)
-    for (const [id, command] of this.#commands) if (command.workload === path) this.deleteCommand(now, by, id)
+    for (const [id, command] of this.#commands) {
+      if (command.workload !== path) continue
+      this.forgetExecution(now, id)
+      this.deleteCommand(now, by, id)
+    }
     this.chronicle.add({ at: now, by, what: "workload deleted", name: stored.ref.name })
   }
 

@@ -7,8 +7,9 @@ import { Commands, StartInDoubt } from "../../../src/cpln/commands.ts"
 import { type Access, ControlPlane } from "../../../src/cpln/control-plane.ts"
 import { Logs } from "../../../src/cpln/logs.ts"
 import type { WorkloadRef } from "../../../src/cpln/schemas.ts"
+import { type Policy, Secrets } from "../../../src/cpln/secrets.ts"
 import { Workloads } from "../../../src/cpln/workloads.ts"
-import { type ApiError, Conflict, NotFound } from "../../../src/http/errors.ts"
+import { type ApiError, Conflict, NotFound, Refused } from "../../../src/http/errors.ts"
 import { type Line, type Moment, served } from "./faults.ts"
 import type { World } from "./world.ts"
 
@@ -41,6 +42,31 @@ const clientsOf = (world: World, line: Line, access: Access) => {
             )
           : Effect.succeed(value)
       })
+    )
+
+  /** A write that another was faster with. */
+  const unlessTaken = (request: string) => (done: Effect.Effect<{ readonly made: boolean }, ApiError>) =>
+    Effect.flatMap(done, ({ made }) =>
+      made
+        ? Effect.void
+        : Effect.fail(new Conflict({ service: "Control Plane", request, detail: "it exists" }))
+    )
+
+  /** A workload may only link an identity that is there. */
+  const linksNothing = (spec: Readonly<Record<string, unknown>>): boolean =>
+    spec["identityLink"] !== undefined && !model.identities.has(String(spec["identityLink"]))
+  const unlessUnlinked = (spec: Readonly<Record<string, unknown>>, made: Effect.Effect<void, ApiError>) =>
+    Effect.suspend(() =>
+      linksNothing(spec)
+        ? Effect.fail(
+            new Refused({
+              service: "Control Plane",
+              request: "write workload",
+              status: 400,
+              detail: `"spec.identityLink" is not an identity of this GVC`
+            })
+          )
+        : made
     )
 
   const dated = (now: number) => Math.floor((now + world.skew.platform) / 1000) * 1000
@@ -88,17 +114,23 @@ const clientsOf = (world: World, line: Line, access: Access) => {
     read: (ref) =>
       call("readWorkload", ref.name, () => {
         const stored = model.workloads.get(ref.path)
-        return stored === undefined ? undefined : { name: ref.name, tags: stored.tags, spec: stored.spec }
+        return stored === undefined
+          ? undefined
+          : { name: ref.name, version: stored.version, tags: stored.tags, spec: stored.spec }
       }),
     create: (ref, body) =>
-      call("createWorkload", ref.name, ({ now }) => ({ made: model.makeWorkload(now, by, ref, body) })).pipe(
-        Effect.flatMap(({ made }) =>
-          made
-            ? Effect.void
-            : Effect.fail(
-                new Conflict({ service: "Control Plane", request: "create workload", detail: "it exists" })
-              )
-        )
+      unlessUnlinked(
+        body.spec,
+        call("createWorkload", ref.name, ({ now }) => ({
+          made: model.makeWorkload(now, by, ref, body)
+        })).pipe(unlessTaken("create workload"))
+      ),
+    replace: (ref, read, body) =>
+      unlessUnlinked(
+        body.spec,
+        call("replaceWorkload", ref.name, ({ now }) => ({
+          made: model.replaceWorkload(now, by, ref, read.version ?? undefined, body)
+        })).pipe(unlessTaken("replace workload"))
       ),
     remove: (ref) =>
       Effect.asVoid(
@@ -120,9 +152,52 @@ const clientsOf = (world: World, line: Line, access: Access) => {
     deployments: (ref) => seen("deployments", ref, ({ asOf }) => model.deployments(asOf, ref))
   })
 
+  const policyOf = (key: string) => {
+    const stored = model.policies.get(key)
+    return stored === undefined
+      ? undefined
+      : ({ ...stored.body, version: stored.version } as unknown as Policy)
+  }
+  const secretOf = (name: string) => model.secrets.get(`${access.org}/${name}`)
+  const identityPath = (gvc: string, name: string) => `/org/${access.org}/gvc/${gvc}/identity/${name}`
+  const secrets = Secrets.of({
+    look: (name) => Effect.asVoid(call("readSecret", name, () => secretOf(name))),
+    shape: (name) =>
+      call("revealSecret", name, () => {
+        const found = secretOf(name)
+        return found === undefined ? undefined : { type: found.type, keys: Object.keys(found.data) }
+      }),
+    readIdentity: (gvc, name) =>
+      call("readIdentity", name, () =>
+        model.identities.has(identityPath(gvc, name)) ? { name } : undefined
+      ),
+    createIdentity: (gvc, body) =>
+      call("createIdentity", String(body["name"]), ({ now }) => ({
+        made: model.writeObject(now, by, "identity", identityPath(gvc, String(body["name"])), body)
+      })).pipe(unlessTaken("create identity")),
+    readPolicy: (name) => call("readPolicy", name, () => policyOf(`${access.org}/${name}`)),
+    policies: call("policies", access.org, () =>
+      [...model.policies.keys()].flatMap((key) => policyOf(key) ?? [])
+    ),
+    createPolicy: (body) =>
+      call("createPolicy", String(body["name"]), ({ now }) => ({
+        made: model.writeObject(now, by, "policy", `${access.org}/${String(body["name"])}`, body)
+      })).pipe(unlessTaken("create policy")),
+    replacePolicy: (read, body) =>
+      call("replacePolicy", read.name, ({ now }) => ({
+        made: model.writeObject(now, by, "policy", `${access.org}/${read.name}`, body, {
+          version: read.version ?? undefined
+        })
+      })).pipe(unlessTaken("replace policy"))
+  })
+
   // No job of this world prints anything.
   const logs = Logs.of({ range: () => Effect.succeed([]), tail: () => Stream.never })
   return Layer.succeedContext(
-    Context.make(Commands, commands).pipe(Context.add(Workloads, workloads), Context.add(Logs, logs))
+    Context.make(Commands, commands).pipe(
+      Context.add(Workloads, workloads),
+      Context.add(Secrets, secrets),
+      Context.add(Logs, logs)
+    )
   )
 }
