@@ -60,8 +60,11 @@ const beforeCreation = 600_000
 const longestPast = 30 * 86_400_000
 /** Between reads of a job while its workload has no tail, in ms. */
 const readEvery = 5_000
-/** Reads after a session began, in ms: what was printed before the connection stood is sent by nobody. */
-const readsOfSession = [3_000, 20_000]
+/**
+ * Reads of a job that a session has sent nothing of, in ms since it began: what was printed before the connection stood is
+ * sent by nobody, and one may take minutes to stand.
+ */
+const readsOfSession = [3_000, 20_000, 60_000, 120_000, 240_000]
 /** Reads after the end of a job, in ms: the last lines come late. */
 const readsOfEnding = [0, 10_000, 35_000]
 const lastReadOfEnding = 35_000

@@ -81,6 +81,7 @@ export class Relay extends Context.Service<
         const undecided = new Map<string, Undecided>()
         const remembered = new Map<string, { readonly job: Followed; readonly until: number }>()
         const tails = new Map<string, Semaphore.Semaphore>()
+        let full = false
 
         const inLane = Effect.provideService(CurrentLane, "logs")
 
@@ -134,8 +135,12 @@ export class Relay extends Context.Service<
 
         const begin = (job: Job, now: number): Effect.Effect<void> => {
           if (followed.size >= mostJobs) {
-            return say("warning", "Logs", aboutOf(job), `Not followed: ${mostJobs} jobs are already.`)
+            if (full) return Effect.void
+            full = true
+            const words = `Output of more than ${mostJobs} jobs at once is not printed: this one's is not.`
+            return say("warning", "Logs", aboutOf(job), words)
           }
+          full = false
           const before = remembered.get(job.commandId)?.job
           remembered.delete(job.commandId)
           start(
