@@ -1,8 +1,9 @@
 /** The program as it goes into a container: every command but the emulator. */
 import { Command } from "effect/cli"
 import { blocks } from "./cli/blocks.ts"
+import { job } from "./cli/job.ts"
 import { pool } from "./cli/pool.ts"
 import { run } from "./cli/run.ts"
 import { root, start } from "./cli/start.ts"
 
-run(root.pipe(Command.withSubcommands([start, pool, blocks])))
+run(root.pipe(Command.withSubcommands([start, pool, blocks, job])))
