@@ -217,3 +217,21 @@ export const pass = (seconds: number) =>
   Effect.gen(function* () {
     for (let left = seconds * 1_000; left > 0; left -= 250) yield* TestClock.adjust(Math.min(left, 250))
   })
+
+export type RelayService = Relay["Service"]
+
+export const ids = (...jobs: ReadonlyArray<number>) => new Set(jobs.map(idOf))
+
+/** Looks every five seconds that show these jobs live. */
+export const look = (relay: RelayService, seconds: number, ...jobs: ReadonlyArray<number>) =>
+  Effect.gen(function* () {
+    for (let gone = 0; gone < seconds; gone += 5) {
+      yield* relay.retain(ids(...jobs))
+      yield* pass(5)
+    }
+  })
+
+export const numbered = (count: number, of: (n: number) => Print): ReadonlyArray<Print> =>
+  Array.from({ length: count }, (_, n) => of(n))
+
+export const texts = (prints: ReadonlyArray<Print>) => prints.map(({ line }) => line)
