@@ -58,6 +58,13 @@ const count: Parse<number | undefined> = number(
   "a whole number, 1 or more",
   (value) => Number.isInteger(value) && value >= 1
 )
+/** `NAME` or `NAME.key`; the platform's own form of it will do as well. */
+const secretName: Parse<string | undefined> = (value) => {
+  const name = value.trim().replace(/^cpln:\/\/secret\//u, "")
+  return /^[a-z](?:[-a-z0-9]*[a-z0-9])?(?:\.[^\s]+)?$/u.test(name)
+    ? { value: name }
+    : { expected: "the name of a secret, as NAME or NAME.key" }
+}
 const oneOf =
   <const C extends ReadonlyArray<string>>(...choices: C): Parse<C[number]> =>
   (value) => {
@@ -159,6 +166,21 @@ export const settings = {
     900,
     "image pull and capacity, s",
     seconds
+  ),
+  identities: define<"manage" | "given">(
+    "identities",
+    ["PREFECT_AGENT_IDENTITIES"],
+    "manage",
+    "of jobs: manage|given",
+    oneOf("manage", "given")
+  ),
+  jobApiKeySecret: define(
+    "job-api-key-secret",
+    ["PREFECT_AGENT_JOB_API_KEY_SECRET"],
+    undefined as string | undefined,
+    "NAME[.key] for jobs",
+    secretName,
+    { shown: "plain" }
   ),
   unreportedExit: define<"completed" | "crashed">(
     "unreported-exit",

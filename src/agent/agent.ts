@@ -6,6 +6,7 @@
  */
 import { Duration, Effect, Layer } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
+import { credentialsIn, withCredentialReference } from "../job/environment.ts"
 import { Relay } from "../logs/relay.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import { Board } from "../runs/board.ts"
@@ -40,6 +41,7 @@ export const runAgent = Effect.fn("agent.run")(function* (
   options: AgentOptions
 ): Effect.fn.Return<void, CannotStart, Prefect | ControlPlane> {
   const checked = yield* startUp(options)
+  yield* warnOfPlainCredentials(options)
   yield* Effect.provide(serve(options), layersOf(options, checked))
 })
 
@@ -53,7 +55,8 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     poolId: pool.id,
     server,
     injected: options.injected,
-    prefectSettings: options.prefectSettings,
+    identities: settings.identities,
+    prefectSettings: jobSettings(options),
     environment: options.environment,
     settle: seconds(settings.settle),
     cancelGrace: seconds(settings.cancelGrace),
@@ -68,7 +71,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
   return Launcher.layer(settings.limit).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        EnsuredWorkloads.layer(pool.id),
+        EnsuredWorkloads.layer,
         Preparation.layer,
         Relay.layer(settings.jobLogs),
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))
@@ -78,6 +81,23 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     Layer.provideMerge(config)
   )
 }
+
+const jobSettings = ({ prefectSettings, settings }: AgentOptions) =>
+  settings.jobApiKeySecret === undefined
+    ? prefectSettings
+    : withCredentialReference(prefectSettings, settings.jobApiKeySecret)
+
+/** Every Prefect worker does it; once, it is to be known. */
+const warnOfPlainCredentials = Effect.fnUntraced(function* ({ prefectSettings, settings }: AgentOptions) {
+  const plain = credentialsIn(prefectSettings)
+  if (plain.length === 0 || settings.jobApiKeySecret !== undefined) return
+  yield* say(
+    "warning",
+    "Init",
+    {},
+    `${plain.join(" and ")} go${plain.length === 1 ? "es" : ""} to jobs as plain text, which everybody can read who sees their commands. With --job-api-key-secret NAME.key they get a reference to a secret of Control Plane instead.`
+  )
+})
 
 const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   const config = yield* RunsConfig

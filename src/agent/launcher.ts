@@ -64,6 +64,7 @@ export class Launcher extends Context.Service<
         const draining = yield* Latch.make(false)
         const heldBack = new Map<string, HeldBack>()
         const warmed = new Set<string>()
+        const told = new Set<string>()
         let drained = false
         let live: number | undefined
         let countedUpTo = 0
@@ -74,16 +75,31 @@ export class Launcher extends Context.Service<
           over: draining.await.pipe(Effect.andThen(Effect.sleep(drainWithin)))
         }
 
-        const holdBack = Effect.fnUntraced(function* (run: FlowRun, why: string, tell: boolean) {
+        /** Undefined when that has been said of the run already. */
+        const pauseFor = Effect.fnUntraced(function* (run: FlowRun, why: string) {
           const now = yield* Clock.currentTimeMillis
           const before = heldBack.get(run.id)
           const pause = Math.min(before === undefined ? firstPause : before.pause * 2, longestPause)
           bound(heldBack)
           heldBack.set(run.id, { until: now + pause, pause, why })
-          if (before?.why === why) return
+          return before?.why === why ? undefined : pause
+        })
+
+        const holdBack = Effect.fnUntraced(function* (run: FlowRun, why: string, tell: boolean) {
+          const pause = yield* pauseFor(run, why)
+          if (pause === undefined) return
           const words = `Not launched yet: ${why}. Trying again in ${pause / 1000} s.`
           yield* say("warning", "Job", { runId: run.id }, words)
           if (tell) yield* tellRun(run.id, "warning", words)
+        })
+
+        /** Nothing of it shows on the server: another agent of the pool runs it. Said once for its deployment. */
+        const leaveToOthers = Effect.fnUntraced(function* (run: FlowRun, words: string) {
+          yield* pauseFor(run, words)
+          if (told.has(words)) return
+          bound(told)
+          told.add(words)
+          yield* say("info", "Job", {}, words)
         })
 
         const leave = (run: FlowRun, why: string) =>
@@ -102,6 +118,7 @@ export class Launcher extends Context.Service<
             }),
             Effect.asVoid,
             Effect.catchTag(["ClaimLost", "NotFound"], (lost) => leave(offer.run, lost.message)),
+            Effect.catchTag("OtherInfrastructure", (other) => leaveToOthers(offer.run, other.message)),
             Effect.catchTag(["Unauthorised", "Forbidden", "QuotaReached", "ClaimDeferred"], (error) =>
               holdBack(offer.run, error.message, true)
             ),

@@ -12,6 +12,7 @@ import { officialTemplate } from "../job/template.ts"
 import { Prefect, type ServerVersion } from "../prefect/prefect.ts"
 import type { WorkPool } from "../prefect/schemas.ts"
 import type { Injected } from "../runs/config.ts"
+import { isForAgents } from "../runs/pool.ts"
 import { at } from "../cpln/place.ts"
 import { say } from "../observe/say.ts"
 
@@ -123,9 +124,11 @@ const findPool = Effect.fnUntraced(function* (options: StartUp, server: ServerVe
       )
   }
   const pool = found.value
+  // Its deployments bring their own infrastructure: it has no template.
+  if (isForAgents(pool)) return pool
   if (pool.type !== "cpln") {
     return yield* new CannotStart({
-      reason: `Work pool "${pool.name}" has the type "${pool.type}"; this agent serves pools of type "cpln".`,
+      reason: `Work pool "${pool.name}" has the type "${pool.type}"; this agent serves pools of type "cpln", and pools for agents ("prefect-agent").`,
       remedy: `Create one with: agent pool create NAME`
     })
   }

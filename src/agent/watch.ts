@@ -12,11 +12,13 @@ import type { Term } from "../cpln/schemas.ts"
 import { type ApiError, Unavailable } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
+import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { Relay } from "../logs/relay.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "../runs/board.ts"
 import { RunsConfig } from "../runs/config.ts"
+import { isToRunHere } from "../runs/definition.ts"
 import type { Bulk } from "../runs/look.ts"
 import { agentTag, isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
 import { timeOf } from "../runs/phase.ts"
@@ -190,10 +192,26 @@ const countOwn = Effect.fnUntraced(function* (jobs: Jobs) {
 /** A failure of one run's reconcile is that run's matter alone: it is looked at again in the next cycle. */
 export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bulk | undefined) {
   if ((yield* Launcher).isLaunching(run.value.id)) return
-  yield* reconcile(run, bulk ?? noJobs).pipe(
-    Effect.tap((outcome) => followJob(run.value, outcome)),
+  yield* isOurs(run.value, bulk ?? noJobs).pipe(
+    Effect.flatMap((ours) =>
+      ours
+        ? Effect.flatMap(reconcile(run, bulk ?? noJobs), (outcome) => followJob(run.value, outcome))
+        : Effect.void
+    ),
     Effect.catch((error) => Effect.logDebug(`run ${run.value.id}: ${error.message}; looking again`))
   )
+})
+
+/**
+ * Nothing is concluded of a run that has no trace of our kind, unless its definition says that it is for us: other
+ * agents may serve the same pool.
+ */
+const isOurs = Effect.fnUntraced(function* (run: FlowRun, bulk: Bulk) {
+  const marked =
+    bulk.length > 0 ||
+    parseClaimMessage(run.state?.message ?? "") !== undefined ||
+    parseInfrastructurePid(run.infrastructure_pid ?? "") !== undefined
+  return marked || (yield* isToRunHere(run))
 })
 
 const followJob = Effect.fnUntraced(function* (run: FlowRun, outcome: Outcome | undefined) {

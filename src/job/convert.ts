@@ -47,6 +47,8 @@ export interface ConvertContext {
   readonly secretKeys: ReadonlyMap<string, ReadonlyArray<string>>
   /** Types of those that exist and are no dictionaries, for the message. */
   readonly secretTypes?: ReadonlyMap<string, string>
+  /** What to do about those that may not be revealed, for the message. */
+  readonly secretsHidden?: ReadonlyMap<string, string>
 }
 
 export interface ConvertedIdentity {
@@ -128,7 +130,8 @@ const convertJob = (root: Node, context: ConvertContext): Omit<ConvertedJob, "wa
   refuseExtraContainers(pod)
   const { placeholders, overrides, secrets } = convertContainers(pod, {
     keys: context.secretKeys,
-    otherTypes: context.secretTypes ?? new Map()
+    otherTypes: context.secretTypes ?? new Map(),
+    hidden: context.secretsHidden ?? new Map()
   })
   const given = serviceAccount(pod, context)
   const [ofJob, ofPod] = [deadlineIn(spec), deadlineIn(pod)]

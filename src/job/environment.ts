@@ -25,6 +25,22 @@ export const forwardedSettings = (settings: Environment): Environment =>
       .map(([name, value]) => [name, pythonTruth(value)])
   )
 
+const credentials = ["PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"] as const
+
+/** Names of the settings that open the Prefect API, as far as they are set. */
+export const credentialsIn = (settings: Environment): ReadonlyArray<string> =>
+  credentials.filter((name) => (settings[name] ?? "") !== "")
+
+/**
+ * The settings with a reference to a secret of Control Plane in place of the credential: the key goes before the other
+ * form, as Prefect's clients have it, and the reference stands for a key where neither is set.
+ */
+export const withCredentialReference = (settings: Environment, secret: string): Environment => {
+  const [name = credentials[0]] = credentialsIn(settings)
+  const others = Object.entries(settings).filter(([each]) => !credentials.some((one) => one === each))
+  return Object.fromEntries([...others, [name, `cpln://secret/${secret}`]])
+}
+
 /** What `{{ $NAME }}` may show. The agent's own secrets stay with it, whoever writes the template. */
 export const shownEnvironment = (environment: Environment): Environment =>
   Object.fromEntries(

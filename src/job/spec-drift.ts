@@ -33,9 +33,13 @@ const inOrderOf = (sent: ReadonlyArray<unknown>, there: ReadonlyArray<unknown>):
 
 const isSame = (sent: unknown, there: unknown): boolean => {
   if (sent === there || (sent === false && there == null)) return true
-  if (typeof sent !== "string" || (typeof there !== "string" && typeof there !== "number")) return false
+  if (typeof sent !== "string" || !["string", "number", "boolean"].includes(typeof there)) return false
   const text = String(there)
-  return isSameLink(sent, text) || (quantity(sent) !== undefined && quantity(sent) === quantity(text))
+  return (
+    text === sent ||
+    isSameLink(sent, text) ||
+    (quantity(sent) !== undefined && quantity(sent) === quantity(text))
+  )
 }
 
 /** `/org/O/gvc/G/identity/i`, `//gvc/G/identity/i` and `//identity/i`: the shorter one leaves out what goes without saying. */

@@ -22,7 +22,9 @@ export class RunsConfig extends Context.Service<
     readonly poolId: string
     readonly server: ServerVersion
     readonly injected: Injected
-    /** All `PREFECT_*` settings of this process by name; `src/job` picks those that jobs get. Holds secrets. */
+    /** Whether identities and policies of jobs may be made here, or are only looked for. */
+    readonly identities: "manage" | "given"
+    /** All `PREFECT_*` settings of this process by name; `src/job` picks those that jobs get. May hold secrets. */
     readonly prefectSettings: Readonly<Record<string, string>>
     /** The whole environment, for `{{ $NAME }}` placeholders of the pool's template. */
     readonly environment: Readonly<Record<string, string>>

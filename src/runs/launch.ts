@@ -16,6 +16,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
 import { claim, type Claim, type ClaimDeferred, ClaimLost } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
+import type { OtherInfrastructure } from "./definition.ts"
 import { type Earlier, earlierAttempts } from "./earlier.ts"
 import { agentTag, attemptTag, type Located, poolTag } from "./normalise.ts"
 import { isCancelling, retriesInProcess, timeOf } from "./phase.ts"
@@ -88,7 +89,7 @@ export const warm = Effect.fn("runs.warm")(function* (run: FlowRun) {
   yield* (yield* EnsuredWorkloads).ensure(prepared.wanted)
 })
 
-type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | ApiError
+type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | OtherInfrastructure | ApiError
 
 /** Launches one due run, and returns the job, if one was started. */
 export const launch = Effect.fn("runs.launch")(function* (
@@ -115,7 +116,11 @@ export const launch = Effect.fn("runs.launch")(function* (
 /** Ready to be claimed, or what its owner has to mend. What may pass by itself is an error. */
 const makeReady = Effect.fnUntraced(function* (
   run: FlowRun
-): Effect.fn.Return<Prepared | { readonly problems: string }, ApiError, LaunchEnvironment> {
+): Effect.fn.Return<
+  Prepared | { readonly problems: string },
+  OtherInfrastructure | ApiError,
+  LaunchEnvironment
+> {
   return yield* prepare(run).pipe(
     Effect.tap((prepared) => EnsuredWorkloads.use((ensured) => ensured.ensure(prepared.wanted))),
     Effect.catchTag(["RunRefused", "WorkloadUnusable"], (error) =>

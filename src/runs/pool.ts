@@ -8,6 +8,9 @@ import type { ApiError } from "../http/errors.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { WorkPool } from "../prefect/schemas.ts"
 
+/** A pool of 2.20 whose deployments bring their own infrastructure: no template, no workers. */
+export const isForAgents = ({ type }: WorkPool): boolean => type === "prefect-agent"
+
 export class CurrentPool extends Context.Service<
   CurrentPool,
   {

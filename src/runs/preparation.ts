@@ -9,13 +9,17 @@ import { Cache, Context, Data, Duration, Effect, type Exit, Layer, Option } from
 import { type Access, ControlPlane } from "../cpln/control-plane.ts"
 import { at } from "../cpln/place.ts"
 import type { Gvc } from "../cpln/schemas.ts"
+import { Secrets, type SecretShape } from "../cpln/secrets.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { JsonRecord } from "../job/json.ts"
 import type { BlockKey } from "../job/references.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import type { Deployment, Flow, WorkPool } from "../prefect/schemas.ts"
+import type { BlockDocument, Deployment, Flow, WorkPool } from "../prefect/schemas.ts"
 import { CurrentPool } from "./pool.ts"
+
+/** Whether a secret is there; "unknown" where the credential may not look. */
+export type SecretFound = "there" | "missing" | "unknown"
 
 /** What does not exist is undefined, never an error. */
 export class Preparation extends Context.Service<
@@ -26,8 +30,13 @@ export class Preparation extends Context.Service<
     flow(id: string): Effect.Effect<Flow | undefined, ApiError>
     /** With secrets in clear: never log what this gives. */
     block(key: BlockKey): Effect.Effect<JsonRecord | undefined, ApiError>
+    /** The same by its id, with its type. */
+    document(id: string): Effect.Effect<BlockDocument | undefined, ApiError>
     variable(name: string): Effect.Effect<{ readonly value: unknown } | undefined, ApiError>
     gvc(access: Access, name: string): Effect.Effect<Gvc | undefined, ApiError>
+    secret(access: Access, name: string): Effect.Effect<SecretFound, ApiError>
+    /** Type and key names; "forbidden" where the credential may not reveal it. */
+    secretShape(access: Access, name: string): Effect.Effect<SecretShape | "forbidden" | undefined, ApiError>
   }
 >()("agent/runs/Preparation") {
   static readonly layer: Layer.Layer<Preparation, never, Prefect | CurrentPool | ControlPlane> = Layer.effect(
@@ -38,7 +47,8 @@ export class Preparation extends Context.Service<
 
 /** Equal keys are one entry. */
 class BlockEntry extends Data.Class<{ readonly typeSlug: string | undefined; readonly name: string }> {}
-class GvcEntry extends Data.Class<{ readonly access: Access; readonly name: string }> {}
+/** A GVC, or a secret. */
+class PlatformEntry extends Data.Class<{ readonly access: Access; readonly name: string }> {}
 
 const kept = (seconds: number) => (exit: Exit.Exit<unknown, unknown>) =>
   exit._tag === "Success" ? Duration.seconds(seconds) : Duration.zero
@@ -61,12 +71,7 @@ const make = Effect.gen(function* () {
   })
   const blocks = yield* Cache.makeWith(
     ({ typeSlug, name }: BlockEntry) =>
-      orUndefined(
-        Effect.map(
-          typeSlug === undefined ? prefect.readBlock(name) : prefect.readBlockByName(typeSlug, name),
-          ({ data }) => data
-        )
-      ),
+      orUndefined(typeSlug === undefined ? prefect.readBlock(name) : prefect.readBlockByName(typeSlug, name)),
     { capacity: 500, timeToLive: kept(20) }
   )
   const variables = yield* Cache.makeWith(
@@ -77,25 +82,53 @@ const make = Effect.gen(function* () {
     { capacity: 500, timeToLive: kept(20) }
   )
   const gvcs = yield* Cache.makeWith(
-    ({ access, name }: GvcEntry) =>
+    ({ access, name }: PlatformEntry) =>
       orUndefined(Workloads.use((workloads) => workloads.readGvc(name))).pipe(
         at(access),
         Effect.provideService(ControlPlane, controlPlane)
       ),
     { capacity: 200, timeToLive: kept(30) }
   )
+  const ofSecrets = <A>(
+    { access, name }: PlatformEntry,
+    ask: (secrets: Secrets["Service"], name: string) => Effect.Effect<A, ApiError>
+  ) =>
+    Secrets.use((secrets) => ask(secrets, name)).pipe(
+      at(access),
+      Effect.provideService(ControlPlane, controlPlane)
+    )
+  const secrets = yield* Cache.makeWith(
+    (entry: PlatformEntry) =>
+      ofSecrets(entry, (client, name) => client.look(name)).pipe(
+        Effect.as<SecretFound>("there"),
+        Effect.catchTag("NotFound", () => Effect.succeed<SecretFound>("missing")),
+        Effect.catchTag(["Forbidden", "Refused"], () => Effect.succeed<SecretFound>("unknown"))
+      ),
+    { capacity: 1_000, timeToLive: kept(30) }
+  )
+  const shapes = yield* Cache.makeWith(
+    (entry: PlatformEntry) =>
+      ofSecrets(entry, (client, name) => client.shape(name)).pipe(
+        orUndefined,
+        Effect.catchTag("Forbidden", () => Effect.succeed("forbidden" as const))
+      ),
+    { capacity: 1_000, timeToLive: kept(20) }
+  )
+  const blockOf = (entry: BlockEntry) => Effect.map(Cache.get(blocks, entry), (found) => found?.data)
   return Preparation.of({
     pool: currentPool.get,
     deployment: (id) => Cache.get(deployments, id),
     flow: (id) => Cache.get(flows, id),
     block: (key) =>
-      Cache.get(
-        blocks,
+      blockOf(
         "id" in key
           ? new BlockEntry({ typeSlug: undefined, name: key.id })
           : new BlockEntry({ typeSlug: key.typeSlug, name: key.name })
       ),
+    document: (id) => Cache.get(blocks, new BlockEntry({ typeSlug: undefined, name: id })),
     variable: (name) => Cache.get(variables, name),
-    gvc: (access, name) => Cache.get(gvcs, new GvcEntry({ access, name }))
+    gvc: (access, name) => Cache.get(gvcs, new PlatformEntry({ access, name })),
+    secret: (access, name) => Cache.get(secrets, new PlatformEntry({ access, name })),
+    secretShape: (access, name) => Cache.get(shapes, new PlatformEntry({ access, name }))
   })
 })

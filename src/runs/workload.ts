@@ -1,21 +1,35 @@
 /**
- * Sees to it that the cron workload of a job exists, is ours, and is ready.
+ * Sees to it that the cron workload of a job exists, is ours, is as it was sent, and is ready; its identity and policy
+ * come before it.
  *
  * Invariant: a workload is found by its name and used only with our pool's tag on it; one that merely has the name is
- * refused, never overwritten. The spec that is read back is never compared: the service fills in defaults.
+ * refused, never overwritten. Of a spec that is read back only what was sent is compared: the service fills in defaults.
  */
-import { Cache, Clock, Context, Duration, Effect, Layer, Schema } from "effect"
-import type { ControlPlane } from "../cpln/control-plane.ts"
+import { Cache, Clock, Context, Duration, Effect, Equal, type Exit, Hash, Layer, Schema } from "effect"
+import { ControlPlane } from "../cpln/control-plane.ts"
+import { at, type Place, placeKey } from "../cpln/place.ts"
+import type { Workload } from "../cpln/schemas.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
+import type { ConvertedIdentity, ConvertedPolicy } from "../job/convert.ts"
+import { differences } from "../job/spec-drift.ts"
+import { say } from "../observe/say.ts"
+import { RunsConfig } from "./config.ts"
+import { type EnsuredIdentity, ensureIdentity } from "./identity.ts"
 import { poolTag } from "./normalise.ts"
-import { at, type Place, placeKey } from "../cpln/place.ts"
 
 /** What to make when it is missing. */
 export interface Wanted {
   readonly place: Place
   readonly tags: Readonly<Record<string, string>>
+  /** With its `identityLink`. */
   readonly spec: Readonly<Record<string, unknown>>
+  /** To be made first; undefined when the job's owner named one, which `spec` links. */
+  readonly identity: ConvertedIdentity | undefined
+  /** To be made with the identity; undefined without secrets. */
+  readonly policy: ConvertedPolicy | undefined
+  /** Names of all secrets that the job reads. */
+  readonly secrets: ReadonlyArray<string>
   /** Short location name. */
   readonly location: string
   /** `pod_watch_timeout_seconds`, in ms: how long readiness may take. */
@@ -35,56 +49,228 @@ export class WorkloadUnusable extends Schema.TaggedError<WorkloadUnusable>()("Wo
 export class EnsuredWorkloads extends Context.Service<
   EnsuredWorkloads,
   {
-    /** Returns at once for a workload that was seen ready a short while ago. */
-    ensure(wanted: Wanted): Effect.Effect<void, WorkloadUnusable | ApiError, ControlPlane>
+    /** Returns at once for a workload that was seen ready a short while ago; many at once are one look. */
+    ensure(wanted: Wanted): Effect.Effect<void, WorkloadUnusable | ApiError>
     /** After a 404 on a command: the next `ensure` looks again. */
     invalidate(wanted: Wanted): Effect.Effect<void>
   }
 >()("agent/runs/EnsuredWorkloads") {
-  static readonly layer = (poolId: string) =>
-    Layer.effect(
-      EnsuredWorkloads,
-      Effect.gen(function* () {
-        /** Values are the seen-ready marks; a failure is not kept. */
-        const ready = yield* Cache.make({
-          capacity: 10_000,
-          timeToLive: Duration.minutes(5),
-          lookup: (_key: string) => Effect.succeed(true)
-        })
-        return EnsuredWorkloads.of({
-          ensure: Effect.fn("runs.ensureWorkload")(function* (wanted) {
-            const key = keyOf(wanted)
-            if (yield* Cache.has(ready, key)) return
-            yield* ensureExists(wanted, poolId)
-            yield* untilReady(wanted)
-            yield* Cache.set(ready, key, true)
-          }),
-          invalidate: (wanted) => Cache.invalidate(ready, keyOf(wanted))
-        })
-      })
-    )
+  static readonly layer: Layer.Layer<EnsuredWorkloads, never, ControlPlane | RunsConfig> = Layer.effect(
+    EnsuredWorkloads,
+    Effect.suspend(() => make)
+  )
 }
 
-const keyOf = (wanted: Wanted): string => `${placeKey(wanted.place)} ${wanted.location}`
+/** How long a ready workload is taken for ready and unchanged. */
+const readyFor = Duration.minutes(1)
+/** How long an identity and its rights are taken for there. */
+const allowedFor = Duration.minutes(5)
+const mostKnown = 10_000
+/** A read and a write that somebody came between are made again this often. */
+const tries = 3
 
-const ensureExists = Effect.fnUntraced(function* ({ place, tags, spec }: Wanted, poolId: string) {
-  const { workload } = place
-  const workloads = yield* Workloads.pipe(at(place.access))
-  const found = yield* workloads.read(workload).pipe(
-    Effect.catchTag("NotFound", () =>
-      workloads.create(workload, { tags, spec }).pipe(
-        // Another agent made it in between: then it must be ours like any other.
-        Effect.catchTag("Conflict", () => Effect.void),
-        Effect.andThen(workloads.read(workload))
+/** Equal texts are one entry, whoever asks. */
+class Entry implements Equal.Equal {
+  readonly text: string
+  readonly wanted: Wanted
+  constructor(text: string, wanted: Wanted) {
+    this.text = text
+    this.wanted = wanted
+  }
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return that instanceof Entry && that.text === this.text
+  }
+  [Hash.symbol](): number {
+    return Hash.string(this.text)
+  }
+}
+
+/** With the secrets: runs with one service account share a workload, and not what they read. */
+const identityEntry = (wanted: Wanted) =>
+  new Entry(`${placeKey(wanted.place)} ${[...wanted.secrets].sort().join(" ")}`, wanted)
+const readyEntry = (wanted: Wanted) =>
+  new Entry(`${identityEntry(wanted).text} ${wanted.location} ${wanted.readyWithin}`, wanted)
+
+const keptFor = (time: Duration.Duration) => (exit: Exit.Exit<unknown, unknown>) =>
+  exit._tag === "Success" ? time : Duration.zero
+
+const make = Effect.gen(function* () {
+  const { identities, poolId } = yield* RunsConfig
+  /** What was said or is put up with, by workload; said anew when the oldest are forgotten. */
+  const known = new Map<string, string>()
+  const isNew = (key: string, text: string): boolean => {
+    if (known.get(key) === text) return false
+    if (known.size >= mostKnown) known.clear()
+    known.set(key, text)
+    return true
+  }
+
+  const allowed = yield* Cache.makeWith(
+    Effect.fnUntraced(function* ({ wanted }: Entry) {
+      const { place, identity, policy, secrets, spec } = wanted
+      const { gvc, path } = place.workload
+      const serviceAccount = identity === undefined ? textOf(spec["identityLink"]) : undefined
+      const ensured = yield* ensureIdentity(
+        { access: place.access, gvc, identity, policy, secrets, serviceAccount },
+        identities
+      ).pipe(
+        Effect.catchTag("IdentityUnusable", ({ reason }) =>
+          Effect.fail(new WorkloadUnusable({ workload: path, reason }))
+        )
+      )
+      for (const note of ensured.notes) {
+        if (isNew(`note ${path}`, note)) yield* say("warning", "Workload", aboutOf(wanted), note)
+      }
+      return ensured
+    }),
+    { capacity: mostKnown, timeToLive: keptFor(allowedFor) }
+  )
+
+  const identityOf = (wanted: Wanted) => Cache.get(allowed, identityEntry(wanted))
+  const identityAnew = (wanted: Wanted) =>
+    Effect.andThen(Cache.invalidate(allowed, identityEntry(wanted)), identityOf(wanted))
+
+  /** Writes the workload; an identity that went away meanwhile is made anew, once. */
+  const write = Effect.fnUntraced(function* (
+    wanted: Wanted,
+    identity: EnsuredIdentity,
+    send: (spec: Wanted["spec"]) => Effect.Effect<void, ApiError>
+  ) {
+    yield* send(specFor(wanted, identity)).pipe(
+      Effect.catchTag("Refused", (refused) =>
+        identity.linked && wanted.identity !== undefined
+          ? Effect.flatMap(identityAnew(wanted), (again) => send(specFor(wanted, again)))
+          : Effect.fail(refused)
       )
     )
+  })
+
+  /** The workload as it is; undefined while a read does not show yet what was just written. */
+  const found = Effect.fnUntraced(function* (wanted: Wanted) {
+    const workloads = yield* Workloads.pipe(at(wanted.place.access))
+    return yield* workloads
+      .read(wanted.place.workload)
+      .pipe(Effect.catchTag("NotFound", () => Effect.succeed(undefined)))
+  })
+
+  const ensureExists = Effect.fnUntraced(function* (wanted: Wanted) {
+    const { tags, place } = wanted
+    const { workload } = place
+    const workloads = yield* Workloads.pipe(at(place.access))
+    const before = yield* found(wanted)
+    if (before !== undefined) return yield* ensureSame(wanted, before)
+    yield* write(wanted, yield* identityAnew(wanted), (spec) =>
+      // Another agent made it in between: then it must be ours like any other.
+      workloads.create(workload, { tags, spec }).pipe(Effect.catchTag("Conflict", () => Effect.void))
+    )
+    const made = yield* found(wanted)
+    if (made === undefined) return
+    yield* refuseUnlessOurs(wanted, made, poolId)
+    // What the service itself makes of a spec is nobody's edit.
+    const identity = yield* identityOf(wanted)
+    isNew(workload.path, changesOf(wanted, identity, made).join(", "))
+  })
+
+  const ensureSame = Effect.fnUntraced(function* (wanted: Wanted, first: Workload) {
+    const { workload } = wanted.place
+    let there = first
+    for (let tried = 1; tried <= tries; tried++) {
+      yield* refuseUnlessOurs(wanted, there, poolId)
+      const identity = yield* identityOf(wanted)
+      const text = changesOf(wanted, identity, there).join(", ")
+      if (text === "" || known.get(workload.path) === text) return
+      const put = yield* putRight(wanted, identity, there, text)
+      const after = yield* found(wanted)
+      // Reads may lag behind writes: what is old tells nothing.
+      if (after === undefined || (put && after.version === there.version)) return
+      there = after
+      if (!put) continue
+      const left = changesOf(wanted, identity, after).join(", ")
+      if (left === "") {
+        known.delete(workload.path)
+        return yield* say("warning", "Workload", aboutOf(wanted), `Somebody changed it (${text}): put right.`)
+      }
+      if (isNew(workload.path, left)) {
+        const words = `It is not as it was sent (${left}), and writing it again does not change that; used as it is.`
+        yield* say("warning", "Workload", aboutOf(wanted), words)
+      }
+      return
+    }
+  })
+
+  /** False when somebody else wrote it at the same moment. */
+  const putRight = Effect.fnUntraced(function* (
+    wanted: Wanted,
+    identity: EnsuredIdentity,
+    there: Workload,
+    changes: string
+  ): Effect.fn.Return<boolean, WorkloadUnusable | ApiError, ControlPlane> {
+    const { place, tags } = wanted
+    const workloads = yield* Workloads.pipe(at(place.access))
+    return yield* write(wanted, identity, (spec) =>
+      workloads.replace(place.workload, there, {
+        tags: { ...there.tags, ...tags },
+        spec: withTheirLink(spec, there)
+      })
+    ).pipe(
+      Effect.as(true),
+      Effect.catchTag("Conflict", () => Effect.succeed(false)),
+      Effect.catchTag(["Forbidden", "Refused"], ({ message }) =>
+        Effect.fail(
+          new WorkloadUnusable({
+            workload: place.workload.path,
+            reason: `somebody changed it (${changes}), and it cannot be put right: ${message}. Undo the change, or delete the workload: the agent makes it anew.`
+          })
+        )
+      )
+    )
+  })
+
+  const ready = yield* Cache.makeWith(
+    Effect.fnUntraced(function* ({ wanted }: Entry) {
+      yield* ensureExists(wanted)
+      yield* untilReady(wanted)
+    }),
+    { capacity: mostKnown, timeToLive: keptFor(readyFor) }
   )
-  if (String(found.tags?.[poolTag]) !== poolId) {
-    return yield* new WorkloadUnusable({
-      workload: workload.path,
-      reason: `a workload of this name exists without the tag ${poolTag}=${poolId}, so it is not this pool's. Rename or delete it.`
-    })
-  }
+  return EnsuredWorkloads.of({
+    ensure: Effect.fn("runs.ensureWorkload")((wanted) => Cache.get(ready, readyEntry(wanted))),
+    invalidate: (wanted) => Cache.invalidate(ready, readyEntry(wanted))
+  })
+})
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
+
+const aboutOf = ({ place: { workload } }: Wanted) => ({ gvc: workload.gvc, workload: workload.name })
+
+/** An identity that is not there must not be linked: the platform would refuse the workload. */
+const specFor = ({ spec }: Wanted, { linked }: EnsuredIdentity): Wanted["spec"] => {
+  if (linked) return spec
+  const { identityLink: _notThere, ...rest } = spec
+  return rest
+}
+
+/** An agent that may not make identities leaves the link of one that may. */
+const withTheirLink = (spec: Wanted["spec"], there: Workload): Wanted["spec"] => {
+  const link = textOf(there.spec?.["identityLink"])
+  return "identityLink" in spec || link === undefined ? spec : { ...spec, identityLink: link }
+}
+
+const changesOf = (wanted: Wanted, identity: EnsuredIdentity, there: Workload): ReadonlyArray<string> => [
+  ...differences(wanted.tags, there.tags, "tags"),
+  ...differences(specFor(wanted, identity), there.spec, "spec")
+]
+
+const refuseUnlessOurs = Effect.fnUntraced(function* (
+  { place: { workload } }: Wanted,
+  { tags }: Workload,
+  poolId: string
+) {
+  if (String(tags?.[poolTag]) === poolId) return
+  yield* new WorkloadUnusable({
+    workload: workload.path,
+    reason: `a workload of this name exists without the tag ${poolTag}=${poolId}, so it is not this pool's. Rename or delete it.`
+  })
 })
 
 const lookEvery = Duration.seconds(1)

@@ -175,11 +175,19 @@ describe("a run of a deployment", () => {
     })
   )
 
-  it.effect("links no identity that nobody made, but one that its user named", () =>
+  it.effect("brings the identity to be made with its workload, unless its user named one", () =>
     Effect.gen(function* () {
-      expect((yield* prepared()).wanted.spec).not.toHaveProperty("identityLink")
+      const { wanted } = yield* prepared()
+      const name = `${wanted.place.workload.name}-identity`
+      expect(wanted.spec["identityLink"]).toBe(`/org/acme/gvc/dev/identity/${name}`)
+      expect(wanted.identity).toEqual({
+        name,
+        body: { kind: "identity", name, tags: { "prefect.io/work-pool-id": poolId } }
+      })
+      expect(wanted.policy).toBeUndefined()
       const named = yield* prepared({ deployment: { service_account_name: "runner" } })
       expect(named.wanted.spec["identityLink"]).toBe("/org/acme/gvc/dev/identity/runner")
+      expect(named.wanted.identity).toBeUndefined()
     })
   )
 
@@ -322,16 +330,116 @@ describe("what cannot run", () => {
       expect(text.split("\n").length).toBeGreaterThan(2)
     })
   )
+})
 
-  it.effect("uses secrets that nothing lets it read", () =>
+describe("a run that uses secrets", () => {
+  const deployment = { env: { DB: "cpln://secret/db.password", OTHER: "cpln://secret/db.user" } }
+  const template = {
+    ...officialTemplate({ version: "3.8.8" }),
+    job_configuration: {
+      job_manifest: {
+        apiVersion: "batch/v1",
+        kind: "Job",
+        metadata: { labels: {} },
+        spec: {
+          template: {
+            spec: {
+              parallelism: 1,
+              completions: 1,
+              restartPolicy: "Never",
+              containers: [
+                {
+                  name: "prefect-job",
+                  env: "{{ env }}",
+                  envFrom: [{ prefix: "APP_", secretRef: { name: "app-config" } }]
+                }
+              ]
+            }
+          }
+        }
+      }
+    }
+  }
+  const platform =
+    (secrets: Readonly<Record<string, Answering>>): NonNullable<World["gvc"]> =>
+    ({ path }) =>
+      path.includes("/secret/")
+        ? (secrets[path.replace("/org/acme/secret/", "")] ?? answer(404, {}))
+        : gvcAt("aws-us-west-2")
+  const appConfig = answer(200, {
+    name: "app-config",
+    type: "dictionary",
+    data: { MODE: "value-of-mode", REGION: "value-of-region" }
+  })
+
+  it.effect("brings the policy by which its identity may reveal them", () =>
     Effect.gen(function* () {
-      const deployment = { env: { DB: "cpln://secret/db.password" } }
-      expect(yield* refusal({ deployment })).toMatch(/uses secrets \(db\): not supported yet/u)
-      const named = yield* prepared({ deployment: { ...deployment, service_account_name: "runner" } })
-      expect(named.what.containerOverrides[0]?.env).toContainEqual({
-        name: "DB",
-        value: "cpln://secret/db.password"
+      const ready = yield* prepared({ deployment, gvc: platform({ db: answer(200, { name: "db" }) }) })
+      expect(ready.wanted.secrets).toEqual(["db"])
+      expect(ready.wanted.policy).toMatchObject({
+        name: `${ready.wanted.place.workload.name}-reveal-policy`,
+        secretLinks: ["//secret/db"]
       })
+      const account = { ...deployment, service_account_name: "runner" }
+      const named = yield* prepared({ deployment: account, gvc: platform({ db: answer(200, {}) }) })
+      expect(named.wanted).toMatchObject({ policy: undefined, secrets: ["db"] })
+    })
+  )
+
+  it.effect("that do not exist is refused, because such a job waits without a word", () =>
+    Effect.gen(function* () {
+      const text = yield* refusal({ deployment, gvc: platform({}) })
+      expect(text).toContain('there is no secret "db" in org "acme"')
+      const hidden = yield* prepared({ deployment, gvc: platform({ db: answer(403, { message: "no" }) }) })
+      expect(hidden.wanted.secrets).toEqual(["db"])
+    })
+  )
+
+  it.effect("whole gets one reference for each key, and no value of one ever gets here", () => {
+    const { layer, platform: asked } = world({
+      template,
+      gvc: platform({ "app-config": appConfig, "app-config/-reveal": appConfig })
+    })
+    return Effect.gen(function* () {
+      const ready = yield* prepare(run())
+      expect(ready.what.containerOverrides[0]?.env).toContainEqual({
+        name: "APP_MODE",
+        value: "cpln://secret/app-config.MODE"
+      })
+      expect(ready.wanted.secrets).toEqual(["app-config"])
+      expect(JSON.stringify(ready)).not.toContain("value-of")
+      expect(asked.asked.filter(({ path }) => path.endsWith("-reveal"))).toHaveLength(1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("whole is refused when the agent may not reveal them, with what to apply", () =>
+    Effect.gen(function* () {
+      const text = yield* refusal({
+        template,
+        gvc: platform({ "app-config": appConfig, "app-config/-reveal": answer(403, { message: "no" }) })
+      })
+      expect(text).toContain('may not reveal the key names of the secret "app-config"')
+      expect(text).toContain("kind: policy")
+      expect(text).toContain("- //secret/app-config")
+    })
+  )
+
+  it.effect("whole is refused when one is no dictionary, or does not exist", () =>
+    Effect.gen(function* () {
+      const opaque = answer(200, { type: "opaque", data: { payload: "value-of-it" } })
+      const text = yield* refusal({ template, gvc: platform({ "app-config/-reveal": opaque }) })
+      expect(text).toContain("must be of type 'dictionary', type found 'opaque'")
+      expect(text).not.toContain("value-of")
+      expect(yield* refusal({ template, gvc: platform({}) })).toContain("does not exist")
+    })
+  )
+
+  it.effect("waits while the platform does not answer for them", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        prepared({ deployment, gvc: platform({ db: answer(401, { message: "no" }) }) })
+      )
+      expect(error._tag).toBe("Unauthorised")
     })
   )
 })

@@ -40,6 +40,8 @@ export interface RevealedSecrets {
   readonly keys: ReadonlyMap<string, ReadonlyArray<string>>
   /** Types of those that are no dictionaries. */
   readonly otherTypes: ReadonlyMap<string, string>
+  /** What to do about those that may not be revealed. */
+  readonly hidden: ReadonlyMap<string, string>
 }
 
 export interface Environment {
@@ -226,7 +228,7 @@ const variablesOfSource = (source: Node, revealed: RevealedSecrets): ReadonlyArr
   if (!checkName(report, path, name)) return []
   const keys = revealed.keys.get(name)
   if (keys === undefined) {
-    refuseSecret(source, path, name, revealed.otherTypes.get(name))
+    refuseSecret(source, path, name, revealed)
     return []
   }
   noteOptional(reference)
@@ -251,8 +253,17 @@ const variablesOfSource = (source: Node, revealed: RevealedSecrets): ReadonlyArr
   })
 }
 
-const refuseSecret = (source: Node, path: string, name: string, type: string | undefined): void => {
-  if (type === undefined) {
+const refuseSecret = (
+  source: Node,
+  path: string,
+  name: string,
+  { hidden, otherTypes }: RevealedSecrets
+): void => {
+  const type = otherTypes.get(name)
+  const remedy = hidden.get(name)
+  if (remedy !== undefined) {
+    source.report.refuse(path, `the agent may not reveal the key names of the secret "${name}".`, remedy)
+  } else if (type === undefined) {
     source.report.refuse(
       path,
       `the secret "${name}" does not exist, or the agent may not reveal its key names.`,

@@ -42,6 +42,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     poolId,
     server: { line: world.prefect.line, text: world.prefect.version },
     injected: { ...injected, gvc: "gvc" in options ? options.gvc : gvc },
+    identities: settings.identities,
     prefectSettings: { PREFECT_API_URL: "http://prefect.test/api" },
     environment: {},
     settle: settings.settle * 1000,
@@ -54,7 +55,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     monitorInterval: settings.interval * 1000,
     unreportedExit: "COMPLETED"
   })
-  return Layer.mergeAll(EnsuredWorkloads.layer(poolId), Preparation.layer).pipe(
+  return Layer.mergeAll(EnsuredWorkloads.layer, Preparation.layer).pipe(
     Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(stored.pool), silent)),
     Layer.provideMerge(Layer.mergeAll(config, prefectFor(world, line), controlPlaneFor(world, line)))
   )
