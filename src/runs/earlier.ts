@@ -14,7 +14,7 @@ import { transitionOf } from "../job/attempt.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { RunsConfig } from "./config.ts"
-import { placesOf, readHistory } from "./history.ts"
+import { type History, placesOf, readHistory } from "./history.ts"
 import { attemptTag, isFinal, type Located, runTag, tagOf } from "./normalise.ts"
 import type { Places } from "./places.ts"
 
@@ -27,9 +27,11 @@ export interface Earlier {
   readonly adoptable: Located | undefined
   /** A live command of an attempt that ended otherwise: it must be final before the run is claimed. */
   readonly live: Located | undefined
+  /** The run's state by its history; undefined where that was not read. */
+  readonly stateId: string | undefined
 }
 
-const none: Earlier = { claims: 0, lost: 0, adoptable: undefined, live: undefined }
+const none: Earlier = { claims: 0, lost: 0, adoptable: undefined, live: undefined, stateId: undefined }
 
 /** A run that was never started needs no look at its history. */
 const isFresh = (run: FlowRun): boolean =>
@@ -51,22 +53,30 @@ export const commandsOfRun = Effect.fn("runs.commandsOfRun")(function* (
   return seen.value.map((command) => ({ place, command, at: seen.at }))
 })
 
+/** The run's live commands in every place that its PID and its claims name; a place that does not answer is an error. */
+export const liveCommands = Effect.fn("runs.liveCommands")(function* (
+  run: FlowRun,
+  history: History
+): Effect.fn.Return<ReadonlyArray<Located>, ApiError, ControlPlane | Places | RunsConfig> {
+  const { places, unreachable } = yield* placesOf(run, history)
+  if (unreachable.length > 0) {
+    return yield* new Unavailable({
+      service: "Control Plane",
+      request: "look for jobs of the run",
+      detail: `no credential for ${unreachable.join(", ")}, where a job of this run may live`,
+      mayHaveHappened: false
+    })
+  }
+  const found = yield* Effect.forEach(places, (place) => commandsOfRun(run.id, place), { concurrency: 4 })
+  return found.flat().filter(({ command }) => !isFinal(command))
+})
+
 export const earlierAttempts = Effect.fn("runs.earlierAttempts")(function* (
   run: FlowRun
 ): Effect.fn.Return<Earlier, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
   if (isFresh(run)) return none
   const history = yield* readHistory(run.id)
-  const { places, unreachable } = yield* placesOf(run, history)
-  if (unreachable.length > 0) {
-    return yield* new Unavailable({
-      service: "Control Plane",
-      request: "look for earlier jobs",
-      detail: `no credential for ${unreachable.join(", ")}, where an earlier job of this run may live`,
-      mayHaveHappened: false
-    })
-  }
-  const found = yield* Effect.forEach(places, (place) => commandsOfRun(run.id, place), { concurrency: 4 })
-  const live = found.flat().filter(({ command }) => !isFinal(command))
+  const live = yield* liveCommands(run, history)
   const wasHandedBack = ({ command }: Located) => {
     const attempt = tagOf(command, attemptTag)
     return attempt !== undefined && history.handedBack.has(transitionOf(attempt))
@@ -75,6 +85,7 @@ export const earlierAttempts = Effect.fn("runs.earlierAttempts")(function* (
     claims: history.claims.length,
     lost: history.lost,
     adoptable: live.every(wasHandedBack) ? live[0] : undefined,
-    live: live.find((each) => !wasHandedBack(each))
+    live: live.find((each) => !wasHandedBack(each)),
+    stateId: history.stateId
   }
 })

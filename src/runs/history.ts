@@ -25,9 +25,11 @@ export interface History {
   readonly handedBack: ReadonlySet<string>
   /** How many attempts were handed back because their job was lost; drains do not count. */
   readonly lost: number
+  /** The run's state when this was read. */
+  readonly stateId: string | undefined
 }
 
-export const noHistory: History = { claims: [], handedBack: new Set(), lost: 0 }
+export const noHistory: History = { claims: [], handedBack: new Set(), lost: 0, stateId: undefined }
 
 export const historyOf = (states: ReadonlyArray<State>): History => {
   const handBacks = states.flatMap((state) => parseHandBackMessage(state.message ?? "") ?? [])
@@ -37,7 +39,8 @@ export const historyOf = (states: ReadonlyArray<State>): History => {
       return claim === undefined ? [] : [{ ...claim, at: timeOf(state.timestamp) ?? 0 }]
     }),
     handedBack: new Set(handBacks.map((each) => each.transitionId)),
-    lost: handBacks.filter((each) => each.reason === "lost").length
+    lost: handBacks.filter((each) => each.reason === "lost").length,
+    stateId: states.at(-1)?.id ?? undefined
   }
 }
 

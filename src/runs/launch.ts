@@ -93,11 +93,14 @@ type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | OtherInfrastruc
 
 /** Launches one due run, and returns the job, if one was started. */
 export const launch = Effect.fn("runs.launch")(function* (
-  offer: Offer,
+  offered: Offer,
   drain: Drain
 ): Effect.fn.Return<Started | undefined, LaunchError, LaunchEnvironment> {
   if (drain.asked()) return undefined
-  const earlier = yield* earlierAttempts(offer.run)
+  const earlier = yield* earlierAttempts(offered.run)
+  const moved = earlier.stateId !== undefined && earlier.stateId !== offered.run.state_id
+  // The history is the younger one: such an offer is as good as none, however it came about.
+  const offer = moved ? { ...offered, seenAt: Number.NEGATIVE_INFINITY } : offered
   if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.command.id })
   if (earlier.adoptable !== undefined) {
     return yield* settled(drain)(adopt(offer, earlier, earlier.adoptable))

@@ -20,6 +20,7 @@ import { RunsConfig } from "./config.ts"
 import { type Crash, crashLog, crashMessage, sentence, whereOf } from "./crash.ts"
 import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
 import { categoryOf, troubleOf } from "./diagnose.ts"
+import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
 import { readHistory } from "./history.ts"
 import { renewLease } from "./lease.ts"
@@ -233,6 +234,10 @@ const perform = Effect.fnUntraced(function* (
       yield* noteStartTrouble(its)
       return yield* stopCurrent(its, decision.why, isUnchanged(run))
     case "Propose": {
+      // It says that nothing of the run is left, so doubles and older attempts count as well.
+      if (decision.state === "CANCELLED" && (yield* hasOtherJobs(its))) {
+        return yield* say("debug", area, about, "another job of this run lives and is being stopped")
+      }
       const written = yield* proposeAndTell(decision, its)
       if (decision.thenStop && written === "written") {
         yield* stopCurrent(its, decision.why, Effect.succeed(true))
@@ -255,6 +260,12 @@ const stopCurrent = (
   confirm: Effect.Effect<boolean, ApiError, Prefect>
 ) =>
   looked._tag === "Found" ? stop({ found: looked.current, memory, area, about, why, confirm }) : Effect.void
+
+const hasOtherJobs = Effect.fnUntraced(function* ({ looked, run }: Case) {
+  const current = looked._tag === "Found" ? looked.current.command.id : undefined
+  const live = yield* liveCommands(run, yield* readHistory(run.id))
+  return live.some(({ command }) => command.id !== current)
+})
 
 const once = <R>(memory: RunMemory, what: string, effect: Effect.Effect<void, never, R>) =>
   Effect.suspend(() => {

@@ -258,6 +258,30 @@ describe("a cancelled run", () => {
     })
   )
 
+  scenario("with a double that has not started yet is CANCELLED only when that is over too", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const tags = { "prefect.io/attempt": attemptOf("t1") }
+      const first = yield* world.addCommand(ref, "r1", { tags, created: begin + 1_000 })
+      const double = yield* world.addCommand(ref, "r1", { tags, created: begin + 2_000, stage: "pending" })
+      yield* world.addRun("r1", {
+        infrastructure_pid: pid("w1", first),
+        state: claimState("t1", { where })
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("10 seconds")
+      yield* world.propose("r1", "CANCELLING")
+      yield* pass("1 minute")
+      expect([world.stageOf(first), world.stageOf(double)]).toEqual(["cancelled", "pending"])
+      expect(world.stateOf("r1")).toBe("CANCELLING")
+      world.platform.change(begin + 70_000, double, { stage: "running", replica: "of-the-double" })
+      yield* pass("1 minute")
+      expect(world.stageOf(double)).toBe("cancelled")
+      expect(world.stateOf("r1")).toBe("CANCELLED")
+      expect(broken(world)).toEqual([])
+    })
+  )
+
   scenario("in the old way, type CANCELLED and name Cancelling, is seen to its end as well", (world) =>
     Effect.gen(function* () {
       world.usual = flow({ runs: 600 })

@@ -98,6 +98,22 @@ describe("a claim", () => {
     })
   )
 
+  scenario("never rests on an offer that a server gave from its past, of a run that ran before", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1", { run_count: 1 })
+      const bench = yield* makeBench(world, "agent-a")
+      const { run } = yield* bench.offerOf("r1")
+      yield* pass("1 second")
+      yield* world.propose("r1", "RUNNING")
+      yield* world.propose("r1", "COMPLETED")
+      yield* pass("20 seconds")
+      const { seenAt } = yield* bench.offerOf("r1")
+      const result = yield* within("10 seconds", bench.launch({ run, seenAt }))
+      expect(result).toMatchObject({ _tag: "Failure", failure: { _tag: "ClaimLost" } })
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
   scenario("of a run that was cancelled while its job was prepared is not made", (world) =>
     Effect.gen(function* () {
       yield* world.addRun("r1")

@@ -10,6 +10,8 @@ import type { World } from "./world.ts"
 interface Life {
   readonly commandId: string
   readonly from: number
+  /** When it got a replica, before which nobody can stop it; Infinity when it never did. */
+  readonly ran: number
   /** Infinity while it lives. */
   readonly to: number
 }
@@ -25,17 +27,31 @@ export const livesOf = ({ chronicle }: World, runId: string): ReadonlyArray<Life
           (each.what === "job deleted" && each.commandId === commandId) ||
           (each.what === "job stage" && each.commandId === commandId && finalStages.has(each.stage))
       )
-      return { commandId, from: at, to: end?.at ?? Number.POSITIVE_INFINITY }
+      const ran = chronicle.entries.find(
+        (each) => each.what === "job stage" && each.commandId === commandId && each.stage === "running"
+      )
+      return {
+        commandId,
+        from: at,
+        ran: ran?.at ?? Number.POSITIVE_INFINITY,
+        to: end?.at ?? Number.POSITIVE_INFINITY
+      }
     })
 
-/** The longest time, in ms, that two jobs of the run lived together. */
-export const overlapOf = (world: World, runId: string): number => {
-  const lives = livesOf(world, runId)
-  const overlaps = lives.flatMap((a, index) =>
-    lives.slice(index + 1).map((b) => Math.min(a.to, b.to) - Math.max(a.from, b.from))
+const longestTogether = (lives: ReadonlyArray<readonly [from: number, to: number]>): number => {
+  const together = lives.flatMap(([from, to], index) =>
+    lives.slice(index + 1).map(([from2, to2]) => Math.min(to, to2) - Math.max(from, from2))
   )
-  return Math.max(0, ...overlaps)
+  return Math.max(0, ...together)
 }
+
+/** The longest time, in ms, that two jobs of the run existed together. */
+export const overlapOf = (world: World, runId: string): number =>
+  longestTogether(livesOf(world, runId).map(({ from, to }) => [from, to]))
+
+/** The longest time, in ms, that two jobs of the run had replicas together. */
+export const ranTogether = (world: World, runId: string): number =>
+  longestTogether(livesOf(world, runId).map(({ ran, to }) => [ran, to]))
 
 const terminal = new Set(["COMPLETED", "FAILED", "CANCELLED", "CRASHED"])
 

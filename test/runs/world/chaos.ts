@@ -114,7 +114,7 @@ export const anyEvent = Effect.fnUntraced(function* (chaos: Chaos) {
       return
     }
     case "stale": {
-      const name = yield* oneOf("findRuns", "scheduledRuns", "find")
+      const name = yield* oneOf("findRuns", "find", "get")
       world.faults.onCall(name, { kind: "stale", by: 1000 * (yield* between(2, 20)) }, yield* between(1, 4))
       chaos.story.push(`  ${name}`)
       return
