@@ -7,6 +7,7 @@ import { define, refused } from "../cpln-job/define.ts"
 import { type Report, type Result as JobResult, runJob } from "../cpln-job/run.ts"
 import { takeWishes } from "../cpln-job/wishes.ts"
 import { endingOf, isGood, stateOf, wordsOf } from "../cpln-job/words.ts"
+import type { Settings } from "../settings.ts"
 import { clients, injectedFrom, readSettings } from "./environment.ts"
 import { accessOf, platformTrouble, readBlock } from "./lone-job.ts"
 
@@ -97,7 +98,7 @@ const runBlock = Effect.fn("cli.runJob")(function* (
   input: Input,
   report: ReturnType<typeof reporter>,
   environment: Readonly<Record<string, string>>,
-  times: { readonly doubtHorizon: number; readonly launchDeadline: number }
+  settings: Pick<Settings, "doubtHorizon" | "identities" | "launchDeadline">
 ) {
   const injected = injectedFrom(environment)
   const { data } = yield* readBlock(input.block)
@@ -120,8 +121,9 @@ const runBlock = Effect.fn("cli.runJob")(function* (
       timeout: Option.match(input.timeout, { onNone: () => block.timeout, onSome: (s) => s * 1000 }),
       detach: input.detach,
       deleteAfterwards: !input.detach && !input.keep && (input.remove || block.deleteAfterCompletion),
-      doubtHorizon: times.doubtHorizon * 1000,
-      launchDeadline: times.launchDeadline * 1000
+      identities: settings.identities,
+      doubtHorizon: settings.doubtHorizon * 1000,
+      launchDeadline: settings.launchDeadline * 1000
     },
     report,
     wishes,

@@ -8,9 +8,11 @@ import type { ContainerOverride, StartCommand } from "../cpln/commands.ts"
 import type { Access, ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
+import { Secrets } from "../cpln/secrets.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import { convert, type ConvertedJob, secretsToReveal } from "../job/convert.ts"
+import { isResourceName } from "../job/limits.ts"
 import { locationsOf } from "../job/places.ts"
 import { type Problem, problemText } from "../job/problem.ts"
 import { agentTag, attemptTag, poolTag, runTag } from "../runs/normalise.ts"
@@ -29,8 +31,6 @@ export const refused = (problems: ReadonlyArray<Problem>) =>
 export interface DefinedJob {
   readonly place: Place
   readonly converted: ConvertedJob
-  /** Of the workload, without an identity that nobody makes. */
-  readonly spec: Readonly<Record<string, unknown>>
   /** Without the tag that tells one start from another. */
   readonly what: StartCommand
   readonly warnings: ReadonlyArray<string>
@@ -41,23 +41,30 @@ export const define = Effect.fn("cplnJob.define")(function* (
   access: Access
 ): Effect.fn.Return<DefinedJob, JobRefused | ApiError, ControlPlane> {
   const { location, problem } = yield* locationOf(job, access)
-  const converted = convertLone(job, location)
+  const { gvc, org } = job
+  const known = yield* revealed(job, access)
+  const converted = convert(job.manifest, {
+    org,
+    gvc,
+    location,
+    jobType: undefined,
+    poolId: undefined,
+    ...known
+  })
   const problems = [
     ...(problem === undefined ? [] : [problem]),
     ...(Result.isFailure(converted) ? converted.failure : [])
   ]
   if (Result.isFailure(converted) || problems.length > 0) return yield* refused(problems)
+  yield* refuseMissingSecrets(converted.success.secrets, job, access)
   return defined(job, access, converted.success)
 })
 
 const defined = (job: LoneJob, access: Access, converted: ConvertedJob): DefinedJob => {
-  const { identityLink, ...rest } = converted.spec
   const { tags, dropped } = ownTags(converted.labels)
   return {
     place: { access, workload: new WorkloadRef({ org: job.org, gvc: job.gvc, name: converted.name }) },
     converted,
-    // One that nobody made must not be linked: the platform would refuse the workload.
-    spec: converted.identity === undefined ? { ...rest, identityLink } : rest,
     what: {
       location: converted.location,
       containerOverrides: converted.overrides.map(withValues),
@@ -87,30 +94,51 @@ const ownTags = (labels: Readonly<Record<string, string>>) => ({
   dropped: Object.keys(labels).filter((key) => ofFlowRuns.includes(key))
 })
 
-/** Jobs that need an identity of ours to reveal secrets are refused: nothing makes identities and policies yet. */
-export const convertLone = (
-  { org, gvc, manifest }: LoneJob,
-  location: string
-): Result.Result<ConvertedJob, ReadonlyArray<Problem>> => {
-  const toReveal = secretsToReveal(manifest)
-  const secretKeys = new Map(toReveal.map((name) => [name, []] as const))
-  const context = { org, gvc, location, jobType: undefined, poolId: undefined, secretKeys }
-  return Result.flatMap(convert(manifest, context), (job) => {
-    const secrets = [...new Set([...toReveal, ...(job.policy === undefined ? [] : job.secrets)])]
-    return secrets.length === 0
-      ? Result.succeed(job)
-      : Result.fail([
-          {
-            path: "v1_job",
-            rule: `it uses secrets (${secrets.join(", ")}): not supported yet`,
-            remedy:
-              toReveal.length > 0
-                ? "Name each variable and the key of its secret in env; envFrom comes with a later version."
-                : "Give the job a service account (serviceAccountName) whose identity may reveal them."
-          }
-        ])
-  })
-}
+/** Key names of the secrets that `envFrom` names: the only thing that secrets are ever revealed for. */
+const revealed = Effect.fnUntraced(function* ({ manifest, org }: LoneJob, access: Access) {
+  const secrets = yield* Secrets.pipe(at(access))
+  const secretKeys = new Map<string, ReadonlyArray<string>>()
+  const secretTypes = new Map<string, string>()
+  const secretsHidden = new Map<string, string>()
+  // What can be no name is refused by the conversion, and asked of nobody.
+  for (const name of secretsToReveal(manifest).filter(isResourceName)) {
+    const shape = yield* secrets.shape(name).pipe(
+      Effect.catchTag("NotFound", () => Effect.succeed(undefined)),
+      Effect.catchTag("Forbidden", () => Effect.succeed("forbidden" as const))
+    )
+    if (shape === "forbidden") {
+      const remedy = `Name the keys one by one in env (secretKeyRef), or let the account of your token reveal the secret, by a policy of org ${org} with the permission reveal.`
+      secretsHidden.set(name, remedy)
+    } else if (shape?.type === "dictionary") secretKeys.set(name, shape.keys)
+    else if (shape !== undefined) secretTypes.set(name, shape.type)
+  }
+  return { secretKeys, secretTypes, secretsHidden }
+})
+
+/** A job that refers to a secret which does not exist waits without a word. */
+const refuseMissingSecrets = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  { org }: LoneJob,
+  access: Access
+) {
+  const secrets = yield* Secrets.pipe(at(access))
+  const missing: Array<string> = []
+  for (const name of names) {
+    yield* secrets.look(name).pipe(
+      Effect.catchTag("NotFound", () => Effect.sync(() => missing.push(name))),
+      // One that may not be seen may well be there.
+      Effect.catchTag("Forbidden", () => Effect.void)
+    )
+  }
+  if (missing.length === 0) return
+  yield* refused(
+    missing.map((name) => ({
+      path: `cpln://secret/${name}`,
+      rule: `there is no secret "${name}" in org "${org}"`,
+      remedy: "Create it, or correct the name where the job refers to it."
+    }))
+  )
+})
 
 /** The location that is asked for, else the GVC's first; a problem when the GVC does not have it. */
 const locationOf = Effect.fnUntraced(function* (

@@ -11,6 +11,9 @@ import { at } from "../cpln/place.ts"
 import type { Workload } from "../cpln/schemas.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
+import type { ConvertedJob } from "../job/convert.ts"
+import { differences } from "../job/spec-drift.ts"
+import { ensureIdentity, type WantedIdentity } from "../runs/identity.ts"
 import { isFinal, poolTag } from "../runs/normalise.ts"
 import type { DefinedJob } from "./define.ts"
 
@@ -28,15 +31,27 @@ const lookEvery = Duration.seconds(1)
 /** How long readiness may take, in ms; that of `pod_watch_timeout_seconds` unless told. */
 const readyWithin = 60_000
 
-/** Creates it when it is missing, and waits until it is ready. */
+/** Whether identities and policies may be made, or are only looked for. */
+export type Identities = "manage" | "given"
+
+/** Creates it when it is missing, identity and policy before it, and waits until it is ready. */
 export const ensure = Effect.fn("cplnJob.ensure")(function* (
-  job: DefinedJob
+  job: DefinedJob,
+  identities: Identities,
+  tell: (text: string) => Effect.Effect<void>
 ): Effect.fn.Return<void, WorkloadUnfit | ApiError, ControlPlane> {
   const { workload } = job.place
+  const { tags } = job.converted
+  const unusable = (reason: string) => new WorkloadUnfit({ workload: workload.path, reason })
+  const { linked, notes } = yield* ensureIdentity(wantedIdentity(job), identities).pipe(
+    Effect.catchTag("IdentityUnusable", ({ reason }) => Effect.fail(unusable(reason)))
+  )
+  yield* Effect.forEach(notes, tell, { discard: true })
+  const spec = linked ? job.converted.spec : withoutIdentity(job.converted.spec)
   const workloads = yield* Workloads.pipe(at(job.place.access))
   const found = yield* workloads.read(workload).pipe(
     Effect.catchTag("NotFound", () =>
-      workloads.create(workload, { tags: job.converted.tags, spec: job.spec }).pipe(
+      workloads.create(workload, { tags, spec }).pipe(
         // Somebody else made it in between: then it must be like ours.
         Effect.catchTag("Conflict", () => Effect.void),
         Effect.andThen(workloads.read(workload))
@@ -44,9 +59,27 @@ export const ensure = Effect.fn("cplnJob.ensure")(function* (
     )
   )
   const reason = unfit(found, job)
-  if (reason !== undefined) return yield* new WorkloadUnfit({ workload: workload.path, reason })
+  if (reason !== undefined) return yield* unusable(reason)
+  const changes = differences(spec, found.spec, "spec")
+  if (changes.length > 0) {
+    yield* tell(
+      `Workload ${workload.path} is not as it was sent (${changes.join(", ")}); it is used as it is. Delete it, and it is made anew.`
+    )
+  }
   yield* untilReady(job)
 })
+
+export const wantedIdentity = ({ converted, place }: DefinedJob): WantedIdentity => ({
+  access: place.access,
+  gvc: place.workload.gvc,
+  identity: converted.identity,
+  policy: converted.policy,
+  serviceAccount: converted.identity === undefined ? String(converted.spec["identityLink"]) : undefined,
+  secrets: converted.secrets
+})
+
+/** One that is not there must not be linked: the platform would refuse the workload. */
+const withoutIdentity = ({ identityLink: _notThere, ...spec }: ConvertedJob["spec"]) => spec
 
 /** Why a workload of the job's name is not the job's; undefined when it is. */
 export const unfit = (found: Workload, { converted }: Pick<DefinedJob, "converted">): string | undefined => {

@@ -14,7 +14,7 @@ import { blankRun } from "../runs/board.ts"
 import { isFinal } from "../runs/normalise.ts"
 import { stop } from "../runs/stop.ts"
 import type { DefinedJob } from "./define.ts"
-import { ensure, removeIdle, type WorkloadUnfit } from "./ensure.ts"
+import { ensure, type Identities, removeIdle, type WorkloadUnfit } from "./ensure.ts"
 import { followOutput, type Output } from "./output.ts"
 import { type JobNotStarted, startJob } from "./start.ts"
 import { type Ending, watchJob } from "./watch.ts"
@@ -34,6 +34,7 @@ export interface RunOptions {
   /** Return when it is started. */
   readonly detach: boolean
   readonly deleteAfterwards: boolean
+  readonly identities: Identities
   readonly doubtHorizon: number
   readonly launchDeadline: number
 }
@@ -120,13 +121,13 @@ const attached = (job: DefinedJob, options: RunOptions, report: Report, known: K
       ControlPlane | Prefect | Scope.Scope
     > {
       const { place, what } = job
-      yield* restore(ensure(job))
+      yield* restore(ensure(job, options.identities, report.tell))
       yield* report.tell(`Creating Control Plane job in ${place.workload.path}, location ${what.location}.`)
       const commandId = yield* startJob({
         place,
         what: options.detach ? withDeadline(what, options.timeout) : what,
         unwanted: () => known.why !== undefined,
-        ensureAgain: ensure(job).pipe(
+        ensureAgain: ensure(job, options.identities, report.tell).pipe(
           Effect.catchTag("WorkloadUnfit", (error) => report.tell(error.message))
         ),
         doubtHorizon: options.doubtHorizon,
