@@ -5,7 +5,7 @@
  * Invariant: the mounts are made in a mount namespace of their own and end with the process.
  */
 import { execFileSync } from "node:child_process"
-import { constants, copyFileSync, cpSync, existsSync, mkdirSync } from "node:fs"
+import { constants, copyFileSync, existsSync, mkdirSync, realpathSync } from "node:fs"
 import { dirname, join } from "node:path"
 
 const script = [
@@ -40,7 +40,8 @@ export const bareRoot = (binary: string, folder: string): ReadonlyArray<string> 
     copyFileSync(binary, join(folder, "agent"), constants.COPYFILE_FICLONE)
     for (const library of libraries(binary)) {
       mkdirSync(join(folder, dirname(library)), { recursive: true })
-      cpSync(library, join(folder, library), { dereference: true })
+      // Most are links to a name with a version in it; what is copied is the file.
+      copyFileSync(realpathSync(library), join(folder, library))
     }
   }
   return ["unshare", "--mount", "--", "sh", "-c", script, folder]

@@ -90,8 +90,7 @@ const refused: Readonly<Record<string, ReadonlyArray<readonly [spec: Change, mes
     [withContainer({ env: [{ name: "K_SERVICE", value: "" }] }), /reserved/u],
     [withContainer({ env: [{ name: "A", value: 5 }] }), /value" must be a string/u],
     [withContainer({ env: [{ name: "A", value: "x".repeat(4097) }] }), /4096/u],
-    [withContainer({ env: [{ name: "A", valueFrom: {} }] }), /valueFrom" is not allowed/u],
-    [withContainer({ env: [{ name: "A" }, { name: "A" }] }), /duplicate/u]
+    [withContainer({ env: [{ name: "A", valueFrom: {} }] }), /valueFrom" is not allowed/u]
   ],
   volumes: [
     [withContainer({ volumes: {} }), /volumes" must be an array/u],
@@ -166,6 +165,9 @@ describe("a workload is taken", () => {
     ],
     ["probes, which cron ignores", withContainer({ readinessProbe: { exec: { command: ["true"] } } })],
     ["a scale of one", { defaultOptions: { autoscaling: { minScale: 1, maxScale: 1 } } }],
+    ["a variable named twice", withContainer({ env: [{ name: "A" }, { name: "A" }] })],
+    ["memory with an exponent", withContainer({ cpu: "1", memory: "1e9" })],
+    ["memory in all of Kubernetes' units", withContainer({ cpu: "1e12", memory: "1E" })],
     ["a value without text", withContainer({ env: [{ name: "A" }, { name: "B", value: "" }] })]
   ]
   it.live("with all that the service takes", () =>

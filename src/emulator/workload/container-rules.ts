@@ -52,7 +52,7 @@ export const containerNameProblems = (name: Json | undefined, where: string): Re
 export const envProblems = (env: Json | undefined, where: string): ReadonlyArray<string> => {
   if (env === undefined) return []
   if (!Array.isArray(env)) return [`"${where}.env" must be an array`]
-  const seen = new Set<string>()
+  // A name may come twice: the last one counts, as in the pod.
   return listOf(env).flatMap((each, index) => {
     const here = `${where}.env[${index}]`
     if (!isObject(each)) return [`"${here}" must be an object`]
@@ -68,8 +68,6 @@ export const envProblems = (env: Json | undefined, where: string): ReadonlyArray
       problems.push(`Environment variable names starting with CPLN_ are reserved for system use: ${name}`)
     }
     if (reservedEnv.includes(name)) problems.push(`Environment variable ${name} is reserved for system use`)
-    if (seen.has(name)) problems.push(`"${here}" contains a duplicate value: ${name}`)
-    seen.add(name)
     const { value } = each
     if (value !== undefined && value !== null && typeof value !== "string") {
       problems.push(`"${here}.value" must be a string`)
