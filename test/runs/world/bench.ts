@@ -28,6 +28,7 @@ const silent = Layer.succeed(Relay, {
 
 export interface BenchOptions {
   readonly gvc?: string | undefined
+  readonly identities?: "manage" | "given"
 }
 
 const layersOf = (world: World, name: string, options: BenchOptions) => {
@@ -42,7 +43,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     poolId,
     server: { line: world.prefect.line, text: world.prefect.version },
     injected: { ...injected, gvc: "gvc" in options ? options.gvc : gvc },
-    identities: settings.identities,
+    identities: options.identities ?? settings.identities,
     prefectSettings: { PREFECT_API_URL: "http://prefect.test/api" },
     environment: {},
     settle: settings.settle * 1000,

@@ -78,6 +78,8 @@ export class PrefectModel {
   /** Runs of a deployment that may be PENDING or RUNNING at once. */
   readonly deploymentLimits = new Map<string, number>()
   readonly blocks = new Map<string, Readonly<Record<string, unknown>>>()
+  /** Slugs of their types, by id. */
+  readonly blockTypes = new Map<string, string>()
   readonly variables = new Map<string, unknown>()
   readonly workers = new Map<string, { readonly pool: string; readonly seenAt: number }>()
   readonly logs: Array<LogLine> = []

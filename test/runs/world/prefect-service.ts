@@ -130,7 +130,10 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
     readBlock: (id) =>
       call("readBlock", id, () => {
         const data = model.blocks.get(id)
-        return data === undefined ? undefined : { id, data }
+        const slug = model.blockTypes.get(id)
+        return data === undefined
+          ? undefined
+          : { id, data, ...(slug === undefined ? {} : { block_type: { slug } }) }
       }),
     readBlockByName: (typeSlug, name) =>
       call("readBlockByName", `${typeSlug}/${name}`, () => {

@@ -8,11 +8,11 @@ import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { type Command, WorkloadRef } from "../../../src/cpln/schemas.ts"
 import { officialTemplate } from "../../../src/job/template.ts"
-import type { FlowRun, State } from "../../../src/prefect/schemas.ts"
+import type { Deployment, FlowRun, State } from "../../../src/prefect/schemas.ts"
 import { Chronicle } from "./chronicle.ts"
 import { Faults } from "./faults.ts"
 import { flow, playJobs, type Script, type Stopping } from "./jobs.ts"
-import { PlatformModel } from "./platform-model.ts"
+import { PlatformModel, type StoredWorkload } from "./platform-model.ts"
 import { type NewRun, type ProposedState, PrefectModel } from "./prefect-model.ts"
 
 export const org = "acme"
@@ -66,6 +66,32 @@ export class World {
       queues: [{ name: "default", priority: 1, isPaused: false }],
       concurrency: undefined
     })
+  }
+
+  /** From now on a pool of 2.20 whose deployments bring their own infrastructure. */
+  makePoolForAgents(): void {
+    const stored = this.prefect.pools.get(poolName)
+    if (stored === undefined) throw new Error("the world has no pool")
+    this.prefect.pools.set(poolName, {
+      ...stored,
+      pool: { ...stored.pool, type: "prefect-agent", base_job_template: {} }
+    })
+  }
+
+  /** Changes what the usual deployment says. */
+  deploy(change: Partial<Deployment>): void {
+    const before = this.prefect.deployments.get("deployment-1")
+    if (before !== undefined) this.prefect.deployments.set("deployment-1", { ...before, ...change })
+  }
+
+  /** A person edits the workload. */
+  editWorkload(
+    path: string,
+    edit: (stored: StoredWorkload) => Partial<Pick<StoredWorkload, "tags" | "spec">>
+  ): void {
+    const stored = this.platform.workloads.get(path)
+    if (stored === undefined) throw new Error(`no workload ${path}`)
+    this.platform.workloads.set(path, { ...stored, ...edit(stored), version: stored.version + 1 })
   }
 
   scriptOf(command: Command): Script {
