@@ -15,7 +15,8 @@ import {
   type RunRecord,
   exitCode,
   promises,
-  readRecord
+  readRecord,
+  settled
 } from "./local/run-record.ts"
 import { options, runScript } from "./local/script.ts"
 import { between, table } from "./local/table.ts"
@@ -191,14 +192,13 @@ const demo = Effect.fnUntraced(function* () {
     prefect.run(ids[scenario.deployment.name] ?? "").pipe(Effect.map(({ id }) => ({ scenario, id })))
   )
   yield* Effect.forEach(runs, ({ scenario, id }) => follow(here, scenario, id), { concurrency: "unbounded" })
-  // The job of a run that its own engine ended is over a moment later, and its last lines follow.
-  yield* Effect.sleep("8 seconds")
-
   const results = yield* Effect.forEach(
     runs,
     Effect.fnUntraced(function* ({ scenario, id }) {
-      const record = yield* readRecord(prefect, cpln, place, id)
-      const checks = promises(record, scenario.expected, { place, pool, agentOutput: agent.output() })
+      // The job of a run that its own engine ended is over a moment later, and its last lines follow.
+      const { checks, record } = yield* settled(readRecord(prefect, cpln, place, id), (seen) =>
+        promises(seen, scenario.expected, { place, pool, agentOutput: agent.output() })
+      )
       report(scenario, record, checks)
       return { scenario, record, checks }
     })

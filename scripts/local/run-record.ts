@@ -5,6 +5,7 @@
  * where the promise is about those lines; never on what the agent believes.
  */
 import { Effect } from "effect"
+import type { BadAnswer } from "./http.ts"
 import {
   type Command,
   type ControlPlane,
@@ -188,3 +189,20 @@ export const promises = (
         ])
   ]
 }
+
+/** How long the two sides may take to agree after the run's end: a runner's exit, and the last lines of its output. */
+const settleWithin = 60
+
+/** The record and its verdicts once all of them hold, or as they stand after a minute. */
+export const settled = Effect.fnUntraced(function* (
+  read: Effect.Effect<RunRecord, BadAnswer>,
+  judge: (record: RunRecord) => ReadonlyArray<Check>
+) {
+  const until = performance.now() + settleWithin * 1000
+  for (;;) {
+    const record = yield* read
+    const checks = judge(record)
+    if (checks.every(({ holds }) => holds) || performance.now() > until) return { record, checks }
+    yield* Effect.sleep("1 seconds")
+  }
+})

@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { access, agentCommand, injected, online, startAgent } from "../../scripts/local/agent.ts"
 import { type Deployment, deploy, flowFolder, flowRepository } from "../../scripts/local/deployments.ts"
 import { isFinal } from "../../scripts/local/prefect-server.ts"
-import { type Expected, promises, readRecord } from "../../scripts/local/run-record.ts"
+import { type Expected, promises, readRecord, settled } from "../../scripts/local/run-record.ts"
 import type { World } from "../../scripts/local/world.ts"
 import { type Suite, keeps, must } from "./suite.ts"
 
@@ -105,10 +105,8 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
                 }
                 yield* prefect.waitFor(id, isFinal, 150)
                 // The command is over a moment after the engine's report, its last lines come a moment later still.
-                yield* Effect.sleep("8 seconds")
-                const record = yield* readRecord(prefect, cpln, place, id)
-                yield* keeps(
-                  promises(record, ending.expected, {
+                const { checks, record } = yield* settled(readRecord(prefect, cpln, place, id), (seen) =>
+                  promises(seen, ending.expected, {
                     place,
                     pool,
                     agentOutput: running.output(),
@@ -117,6 +115,7 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
                       : {})
                   })
                 )
+                yield* keeps(checks)
                 const kept = ending.deployment.tags ?? []
                 yield* must(
                   kept.every((tag) => record.run.tags.includes(tag)),

@@ -10,7 +10,7 @@ import { bareRoot, bareRootNeeds } from "../../scripts/local/bare-root.ts"
 import { deploy, flowFolder } from "../../scripts/local/deployments.ts"
 import { agentBinary, root } from "../../scripts/local/paths.ts"
 import { isFinal } from "../../scripts/local/prefect-server.ts"
-import { promises, readRecord } from "../../scripts/local/run-record.ts"
+import { promises, readRecord, settled } from "../../scripts/local/run-record.ts"
 import type { World } from "../../scripts/local/world.ts"
 import { type Suite, keeps, must } from "./suite.ts"
 
@@ -73,15 +73,15 @@ export const runtimeTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
         ])
         const { id } = yield* prefect.run(ids[pool] ?? "")
         yield* prefect.waitFor(id, isFinal, 90)
-        yield* Effect.sleep("8 seconds")
-        const record = yield* readRecord(prefect, cpln, place, id)
-        yield* keeps(
+        const thePool = yield* prefect.pool(pool)
+        const { checks } = yield* settled(readRecord(prefect, cpln, place, id), (seen) =>
           promises(
-            record,
+            seen,
             { state: "COMPLETED", stages: ["completed"], output: "printed by the flow process for world" },
-            { place, pool: yield* prefect.pool(pool), agentOutput: running.output() }
+            { place, pool: thePool, agentOutput: running.output() }
           )
         )
+        yield* keeps(checks)
         yield* running.signal("SIGTERM")
         const { code } = yield* running.ended.pipe(Effect.timeout("20 seconds"))
         yield* must(code === 0, `exit code ${code}`)

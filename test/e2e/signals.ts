@@ -4,9 +4,9 @@ import { Effect } from "effect"
 import { access, agentCommand, online, startAgent } from "../../scripts/local/agent.ts"
 import { deploy, flowFolder } from "../../scripts/local/deployments.ts"
 import { isFinal } from "../../scripts/local/prefect-server.ts"
-import { readRecord } from "../../scripts/local/run-record.ts"
+import { readRecord, settled } from "../../scripts/local/run-record.ts"
 import type { World } from "../../scripts/local/world.ts"
-import { type Suite, must } from "./suite.ts"
+import { type Suite, keeps, must } from "./suite.ts"
 
 export const signalTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
   const { prefect, cpln, place, folder, agent } = world
@@ -57,11 +57,17 @@ export const signalTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
       yield* prefect.cancel(id)
       const run = yield* prefect.waitFor(id, isFinal, 90)
       yield* must(run.state_type === "CANCELLED", `the flow run is ${run.state_name}: ${run.state.message}`)
-      yield* Effect.sleep("3 seconds")
-      const after = yield* readRecord(prefect, cpln, place, id)
-      yield* must(after.commands.length === 1, `${after.commands.length} commands were started`)
-      const stage = after.commands[0]?.command.lifecycleStage ?? "none"
-      yield* must(["completed", "failed", "cancelled"].includes(stage), `the command is ${stage}`)
+      const { checks } = yield* settled(readRecord(prefect, cpln, place, id), ({ commands }) => {
+        const stage = commands[0]?.command.lifecycleStage ?? "none"
+        return [
+          {
+            promise: "one command was started, and it is over",
+            holds: commands.length === 1 && ["completed", "failed", "cancelled"].includes(stage),
+            seen: `${commands.length} commands, the first ${stage}`
+          }
+        ]
+      })
+      yield* keeps(checks)
     }),
     "5 minutes"
   )
