@@ -15,6 +15,8 @@ export interface Setting<A> {
   readonly alias?: string
   /** A switch takes no value on the command line. */
   readonly isSwitch?: boolean
+  /** A wrong value is not repeated: it may be the secret instead of its name. */
+  readonly isDiscreet?: boolean
   readonly env: ReadonlyArray<string>
   readonly fallback: A
   /** How the default reads in the help; empty when there is none to show. */
@@ -29,7 +31,7 @@ const define = <A>(
   fallback: A,
   help: string,
   parse: Parse<A>,
-  more: { readonly shown?: string; readonly alias?: string; readonly isSwitch?: boolean } = {}
+  more: Pick<Partial<Setting<A>>, "shown" | "alias" | "isSwitch" | "isDiscreet"> = {}
 ): Setting<A> => ({
   flag,
   env,
@@ -38,7 +40,8 @@ const define = <A>(
   parse,
   shown: more.shown ?? (fallback === undefined ? "" : String(fallback)),
   ...(more.alias === undefined ? {} : { alias: more.alias }),
-  ...(more.isSwitch === undefined ? {} : { isSwitch: more.isSwitch })
+  ...(more.isSwitch === undefined ? {} : { isSwitch: more.isSwitch }),
+  ...(more.isDiscreet === undefined ? {} : { isDiscreet: more.isDiscreet })
 })
 
 const number =
@@ -180,7 +183,7 @@ export const settings = {
     undefined as string | undefined,
     "NAME[.key] for jobs",
     secretName,
-    { shown: "plain" }
+    { shown: "plain", isDiscreet: true }
   ),
   unreportedExit: define<"completed" | "crashed">(
     "unreported-exit",
@@ -259,11 +262,13 @@ export type Settings = { readonly [K in SettingKey]: Table[K] extends Setting<in
 /** A value that cannot be used; ends the program with exit code 1. */
 export class WrongSetting extends Schema.TaggedError<WrongSetting>()("WrongSetting", {
   from: Schema.String,
-  given: Schema.String,
+  /** Undefined where it is not repeated. */
+  given: Schema.UndefinedOr(Schema.String),
   expected: Schema.String
 }) {
   override get message() {
-    return `${this.from} is ${JSON.stringify(this.given)}, but ${this.expected} is expected.`
+    const given = this.given === undefined ? "something else" : JSON.stringify(this.given)
+    return `${this.from} is ${given}, but ${this.expected} is expected.`
   }
 }
 
@@ -294,7 +299,11 @@ export const resolve = (
     const parsed = setting.parse(given.value)
     if ("expected" in parsed) {
       return {
-        wrong: new WrongSetting({ from: given.from, given: given.value, expected: parsed.expected })
+        wrong: new WrongSetting({
+          from: given.from,
+          given: setting.isDiscreet === true ? undefined : given.value,
+          expected: parsed.expected
+        })
       }
     }
     values[key] = parsed.value

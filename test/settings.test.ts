@@ -93,6 +93,10 @@ describe("what is taken", () => {
     ["cplnRate", "0", 0],
     ["limit", "10", 10],
     ["unreportedExit", "CRASHED", "crashed"],
+    ["identities", "Given", "given"],
+    ["jobApiKeySecret", "prefect", "prefect"],
+    ["jobApiKeySecret", " prefect.api-key ", "prefect.api-key"],
+    ["jobApiKeySecret", "cpln://secret/prefect.KEY", "prefect.KEY"],
     ["jobLogs", "off", "off"],
     ["logLevel", "WARNING", "warning"],
     ["logLevel", "warn", "warning"],
@@ -121,6 +125,7 @@ describe("what is taken", () => {
     ["limit", "0"],
     ["limit", "1.5"],
     ["unreportedExit", "maybe"],
+    ["identities", "none"],
     ["jobLogs", "everywhere"],
     ["logLevel", "loud"],
     ["logFormat", "xml"],
@@ -134,6 +139,13 @@ describe("what is taken", () => {
       expect(wrong({ [key]: given })).toContain(`--${settings[key].flag} is ${JSON.stringify(given)}, but `)
     })
   }
+})
+
+it("a key in place of its secret's name is refused without being repeated", () => {
+  const text = wrong({ jobApiKeySecret: "pnu_the-key-itself" })
+  expect(text).toBe(
+    "--job-api-key-secret is something else, but the name of a secret, as NAME or NAME.key is expected."
+  )
 })
 
 describe("the names and defaults that users rely on", () => {
@@ -157,6 +169,8 @@ describe("the names and defaults that users rely on", () => {
     ["launchDeadline", "launch-deadline", ["PREFECT_AGENT_LAUNCH_DEADLINE"], 120],
     ["doubtHorizon", "doubt-horizon", ["PREFECT_AGENT_DOUBT_HORIZON"], 30],
     ["startTimeout", "start-timeout", ["PREFECT_AGENT_START_TIMEOUT"], 900],
+    ["identities", "identities", ["PREFECT_AGENT_IDENTITIES"], "manage"],
+    ["jobApiKeySecret", "job-api-key-secret", ["PREFECT_AGENT_JOB_API_KEY_SECRET"], undefined],
     ["unreportedExit", "unreported-exit", ["PREFECT_AGENT_UNREPORTED_EXIT"], "completed"],
     ["jobLogs", "job-logs", ["PREFECT_AGENT_JOB_LOGS"], undefined],
     ["logsEndpoint", "logs-endpoint", ["PREFECT_AGENT_CPLN_LOGS_ENDPOINT"], undefined],

@@ -125,6 +125,17 @@ describe("envFrom", () => {
     )
   })
 
+  it("is refused for a secret that may not be revealed, with what to do about it", () => {
+    const [problem] = problems(manifest({ envFrom: [{ secretRef: { name: "gone" } }] }), {
+      secretsHidden: new Map([["gone", "Apply this."]])
+    })
+    expect(problem).toEqual({
+      path: "spec.template.spec.containers[0].envFrom[0].secretRef.name",
+      rule: 'the agent may not reveal the key names of the secret "gone".',
+      remedy: "Apply this."
+    })
+  })
+
   it("names each secret to reveal once, whatever the manifest", () => {
     const sidecars = [
       { image: "a:1", envFrom: [{ secretRef: { name: "db" } }, { configMapRef: { name: "x" } }, 7] }

@@ -17,6 +17,8 @@ export interface AgentOptions {
   readonly queues?: ReadonlyArray<string>
   /** Of the version of this agent: without a GVC it refuses what others run. */
   readonly gvc?: string | undefined
+  /** Of its process, beside the address of the server. */
+  readonly prefectSettings?: Readonly<Record<string, string>>
   /** Value of the tag `cpln/prefectAgent`; the name unless given. */
   readonly link?: string
 }
@@ -74,7 +76,7 @@ export const startAgent = Effect.fnUntraced(function* (
     settings: settingsWith(options.settings),
     workerName: name,
     agentLink: options.link ?? name,
-    prefectSettings: { PREFECT_API_URL: "http://prefect.test/api" },
+    prefectSettings: { PREFECT_API_URL: "http://prefect.test/api", ...options.prefectSettings },
     environment: {}
   }).pipe(
     Effect.provide(
