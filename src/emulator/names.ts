@@ -2,6 +2,9 @@
 import { isObject, type Json, type JsonObject, objectOf } from "./json.ts"
 
 const namePattern = /^[a-z]([-a-z0-9]*[a-z0-9])?$/u
+/** A domain is named after itself. */
+const domainPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/u
+const longestDomain = 253
 const longestName = 63
 const longestWorkloadName = 49
 const longestDescription = 250
@@ -9,6 +12,11 @@ const mostTags = 50
 
 export const nameProblems = (kind: string, name: Json | undefined): ReadonlyArray<string> => {
   if (typeof name !== "string" || name === "") return [`"name" is required`]
+  if (kind === "domain") {
+    return domainPattern.test(name) && name.length <= longestDomain
+      ? []
+      : [`"name" ${name.slice(0, 80)} is not a domain name`]
+  }
   const longest = kind === "workload" ? longestWorkloadName : longestName
   const problems: Array<string> = []
   if (!namePattern.test(name)) {
