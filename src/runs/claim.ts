@@ -11,6 +11,7 @@ import { Prefect } from "../prefect/prefect.ts"
 import { attemptId } from "../job/attempt.ts"
 import { claimMessage } from "../job/claim-message.ts"
 import type { Orchestration, State } from "../prefect/schemas.ts"
+import { freshRun } from "./fresh.ts"
 import { freshId } from "./ids.ts"
 import { pauseBefore } from "./pause.ts"
 import { timeOf } from "./phase.ts"
@@ -69,7 +70,7 @@ export const claim = Effect.fn("runs.claim")(
       if (!isTransient(lost)) return yield* lost
       yield* pauseBefore(tried, lost)
       // It may have landed: whoever's id stands in the state has the run.
-      const now = (yield* prefect.readRun(seen.id)).value
+      const now = (yield* freshRun(seen.id)).value
       const state = now.state ?? undefined
       if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)
       // The server renames what is overdue: that is nobody's claim, and the proposal may yet take effect.

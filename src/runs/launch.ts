@@ -18,6 +18,7 @@ import { claim, type Claim, type ClaimDeferred, ClaimLost } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import type { OtherInfrastructure } from "./definition.ts"
 import { type Earlier, earlierAttempts } from "./earlier.ts"
+import { freshRun } from "./fresh.ts"
 import { agentTag, attemptTag, type Located, poolTag } from "./normalise.ts"
 import { isCancelling, retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
@@ -93,28 +94,34 @@ type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | OtherInfrastruc
 
 /** Launches one due run, and returns the job, if one was started. */
 export const launch = Effect.fn("runs.launch")(function* (
-  offered: Offer,
+  offer: Offer,
   drain: Drain
 ): Effect.fn.Return<Started | undefined, LaunchError, LaunchEnvironment> {
   if (drain.asked()) return undefined
-  const earlier = yield* earlierAttempts(offered.run)
-  const moved = earlier.stateId !== undefined && earlier.stateId !== offered.run.state_id
-  // The history is the younger one: such an offer is as good as none, however it came about.
-  const offer = moved ? { ...offered, seenAt: Number.NEGATIVE_INFINITY } : offered
+  const earlier = yield* earlierAttempts(offer.run)
+  // The history is the younger one, and may tell of jobs that were not looked for.
+  if (earlier.stateId !== undefined && earlier.stateId !== offer.run.state_id) return yield* movedOn
   if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.command.id })
   if (earlier.adoptable !== undefined) {
     return yield* settled(drain)(adopt(offer, earlier, earlier.adoptable))
   }
-  const ready = yield* makeReady(offer.run)
-  if (drain.asked()) return undefined
-  const now = yield* stillDue(offer)
-  const again = isSameJob(offer.run, now.run) ? ready : yield* makeReady(now.run)
+  let { run } = offer
+  let ready = yield* makeReady(run)
+  for (let seen = offer; ; ready = yield* makeReady(run)) {
+    if (drain.asked()) return undefined
+    seen = yield* stillDue(seen)
+    const unchanged = isSameJob(run, seen.run)
+    run = seen.run
+    if (unchanged) break
+  }
   return yield* settled(drain)(
-    "problems" in again
-      ? refuse(now.run, earlier, again.problems)
-      : claimAndStart(now.run, again, earlier, drain.asked)
+    "problems" in ready
+      ? refuse(run, earlier, ready.problems)
+      : claimAndStart(run, ready, earlier, drain.asked)
   )
 })
+
+const movedOn = new ClaimLost({ reason: "it has moved on since it was offered" })
 
 /** Ready to be claimed, or what its owner has to mend. What may pass by itself is an error. */
 const makeReady = Effect.fnUntraced(function* (
@@ -142,13 +149,16 @@ const stillDue = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Offer, ClaimLost | ApiError, Prefect> {
   const now = yield* Clock.currentTimeMillis
   if (now >= offer.seenAt && now - offer.seenAt <= freshFor) return offer
-  const read = yield* Prefect.use((prefect) => prefect.readRun(offer.run.id))
+  const read = yield* freshRun(offer.run.id)
   const run = read.value
   const due = timeOf(run.next_scheduled_start_time ?? run.expected_start_time) ?? read.at
   if (run.state_type !== "SCHEDULED" || retriesInProcess(run) || due - read.at > dueWithin) {
     return yield* new ClaimLost({ reason: `it is ${run.state_name ?? run.state_type} now` })
   }
-  return { run, seenAt: now }
+  // Claimed and given back meanwhile, or run and retried: what was found out about its jobs is of the past. The server's own
+  // renaming of what is overdue changes nothing.
+  if (run.state_id !== offer.run.state_id && run.state_name !== "Late") return yield* movedOn
+  return { run, seenAt: yield* Clock.currentTimeMillis }
 })
 
 /** Whether what a job is made from is still the same. */

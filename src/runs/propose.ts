@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { type ApiError, isTransient } from "../http/errors.ts"
 import { Prefect, type Proposal } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
+import { freshRun } from "./fresh.ts"
 import { derivedId } from "./ids.ts"
 import { pauseBefore } from "./pause.ts"
 
@@ -19,7 +20,7 @@ export interface Judged {
 
 /** Whether the run is still in the state that was judged, by a fresh read. */
 export const isUnchanged = Effect.fn("runs.isUnchanged")(function* (judged: Judged) {
-  const fresh = yield* Prefect.use((prefect) => prefect.readRun(judged.id))
+  const fresh = yield* freshRun(judged.id)
   return fresh.value.state_id === judged.state_id
 })
 
@@ -42,7 +43,7 @@ const proposeFor = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Written, ApiError, Prefect> {
   const prefect = yield* Prefect
   for (let tried = 1; ; tried++) {
-    const fresh = (yield* prefect.readRun(judged.id)).value
+    const fresh = (yield* freshRun(judged.id)).value
     const proposal = proposalOf(fresh)
     const there = fresh.state?.state_details?.transition_id === proposal.transitionId
     // Replicas derive the same id: before our first try it is another's, after a lost answer it counts as ours.
@@ -91,7 +92,7 @@ export const makeClaimable = Effect.fn("runs.makeClaimable")(function* (
   judged: Judged
 ): Effect.fn.Return<Written, ApiError, Prefect> {
   const prefect = yield* Prefect
-  const fresh = yield* prefect.readRun(judged.id)
+  const fresh = yield* freshRun(judged.id)
   if (fresh.value.state_id !== judged.state_id) return "moved on"
   yield* prefect.changeRun(judged.id, {
     empiricalPolicy: { ...fresh.value.empirical_policy, retry_type: "reschedule" }

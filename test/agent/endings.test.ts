@@ -197,6 +197,32 @@ describe("a job that ended", () => {
     })
   )
 
+  scenario("is not settled upon an answer that was long under way", (world) =>
+    Effect.gen(function* () {
+      const command = yield* runningJob(world)
+      yield* startAgent(world, "agent-a")
+      yield* world.setStage(command, "completed", 0)
+      // Asked at the end of the settle time, answered nine seconds later; in between the run is ended by somebody.
+      world.faults.onCall("readRun", { kind: "slow", before: 0, after: 9_000 })
+      yield* pass("68 seconds")
+      expect(world.faults.fired).toHaveLength(1)
+      yield* world.propose("r1", "FAILED")
+      yield* pass("5 minutes")
+      expect(world.types("r1").slice(-2)).toEqual(["RUNNING", "FAILED"])
+    })
+  )
+
+  scenario("is settled though every answer takes seconds", (world) =>
+    Effect.gen(function* () {
+      const command = yield* runningJob(world)
+      yield* startAgent(world, "agent-a")
+      world.faults.latency = { least: 2_000, most: 3_000 }
+      yield* world.setStage(command, "completed", 0)
+      yield* pass("4 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
   scenario("is not judged while Control Plane forbids to look", (world) =>
     Effect.gen(function* () {
       const command = yield* runningJob(world)

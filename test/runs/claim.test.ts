@@ -114,6 +114,43 @@ describe("a claim", () => {
     })
   )
 
+  scenario("never rests on an answer that was long under way", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1", { run_count: 1 })
+      const bench = yield* makeBench(world, "agent-a")
+      const offer = yield* bench.offerOf("r1")
+      yield* pass("1 second")
+      world.faults.onCall("readRun", { kind: "slow", before: 0, after: 9_000 })
+      const launched = yield* Effect.forkChild(Effect.result(bench.launch(offer)))
+      yield* pass("3 seconds")
+      yield* world.propose("r1", "RUNNING")
+      yield* world.propose("r1", "COMPLETED")
+      yield* pass("20 seconds")
+      expect(yield* Fiber.join(launched)).toMatchObject({ failure: { _tag: "ClaimLost" } })
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
+  scenario(
+    "of a run that was run and retried while its job was prepared is left to the next offer",
+    (world) =>
+      Effect.gen(function* () {
+        const ref = yield* world.addWorkload("w1")
+        yield* world.addRun("r1")
+        const bench = yield* makeBench(world, "agent-a")
+        world.faults.onCall("readGvc", { kind: "slow", before: 3_000, after: 0 })
+        const launched = yield* Effect.forkChild(Effect.result(bench.launchNow("r1")))
+        yield* pass("1 second")
+        yield* world.addCommand(ref, "r1")
+        yield* world.propose("r1", "RUNNING")
+        yield* world.propose("r1", "FAILED")
+        yield* world.propose("r1", "SCHEDULED")
+        yield* pass("10 seconds")
+        expect(yield* Fiber.join(launched)).toMatchObject({ failure: { _tag: "ClaimLost" } })
+        expect(world.stages("r1")).toEqual(["running"])
+      })
+  )
+
   scenario("of a run that was cancelled while its job was prepared is not made", (world) =>
     Effect.gen(function* () {
       yield* world.addRun("r1")
