@@ -118,7 +118,8 @@ const holds = <A>(item: A, read: Reader<A>, { op, on, key, value = "" }: Term): 
   }
 }
 
-const matches = <A>(item: A, read: Reader<A>, { match, terms }: Query): boolean => {
+/** Whether it is one of those that are asked for. */
+export const matches = <A>(item: A, read: Reader<A>, { match, terms }: Query): boolean => {
   if (terms.length === 0) return true
   if (match === "all") return terms.every((term) => holds(item, read, term))
   const any = terms.some((term) => holds(item, read, term))

@@ -42,10 +42,35 @@ export interface Command {
   /** Version of the workload that it was made for. */
   readonly workloadVersion: number
   readonly created: number
+  /** Of a run that its schedule started: the name of its execution. It is no command that anybody can read. */
+  readonly execution?: string
   version: number
   lastModified: number
   run: RunState
 }
+
+/** A container of a replica of a standard or stateful workload. */
+export interface ServedContainer {
+  readonly ready: boolean
+  readonly message?: string
+  readonly restarts: number
+  /** How it last ended, when it ever did. */
+  readonly exitCode?: number
+  readonly reason?: string
+  readonly endedAt?: number
+}
+
+/** A replica of a workload that is no job, as long as something runs for it. */
+export interface Replica {
+  readonly name: string
+  readonly location: string
+  /** Of what is stored now, not of an earlier version that is being stopped. */
+  readonly isCurrent: boolean
+  readonly containers: Readonly<Record<string, ServedContainer>>
+}
+
+/** Called after a write, in the same step; it must not fail. */
+export type Watcher = (resource: Resource, what: "made" | "changed" | "removed") => void
 
 export interface NewResource extends Place {
   readonly kind: string
@@ -80,6 +105,8 @@ export class Store extends Context.Service<
     commands(workload: string): ReadonlyMap<string, Command>
     /** Those of `commands` that are not over, also in order of creation. */
     liveCommands(workload: string): ReadonlyMap<string, Command>
+    /** The runs of a workload that are not over, by command or by schedule, in order of creation. */
+    liveRuns(workload: string): ReadonlyMap<string, Command>
     /** The last finished runs of a workload, oldest first, at most `mostHistory` for each location. */
     history(workload: string): ReadonlyArray<Command>
     command(workload: string, id: string): Command | undefined
@@ -95,6 +122,11 @@ export class Store extends Context.Service<
     liveCount(): number
     /** How many finished commands are kept at the moment. */
     finishedCount(): number
+    /** Hears of every object that is made, changed or removed from now on. */
+    watch(watcher: Watcher): void
+    /** What runs for a workload that is no job; undefined where nobody looks after such, as in virtual mode. */
+    replicas(workload: string): ReadonlyArray<Replica> | undefined
+    setReplicas(workload: string, replicas: ReadonlyArray<Replica> | undefined): void
   }
 >()("emulator/Store") {
   static readonly layer = (options: StoreOptions) => Layer.sync(Store, () => Store.of(makeStore(options)))
@@ -107,11 +139,18 @@ export const mostHistory = 10
 interface Shelf {
   readonly all: Map<string, Command>
   readonly live: Map<string, Command>
+  readonly runs: Map<string, Command>
   readonly pods: Map<string, Command>
   readonly history: Map<string, Array<Command>>
 }
 
-const emptyShelf = (): Shelf => ({ all: new Map(), live: new Map(), pods: new Map(), history: new Map() })
+const emptyShelf = (): Shelf => ({
+  all: new Map(),
+  live: new Map(),
+  runs: new Map(),
+  pods: new Map(),
+  history: new Map()
+})
 const nothing: ReadonlyMap<string, Command> = new Map()
 
 const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
@@ -120,7 +159,12 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
   const shelves = new Map<string, Shelf>()
   const live = new Map<string, Command>()
   const finished = new Set<Command>()
+  const replicas = new Map<string, ReadonlyArray<Replica>>()
+  const watchers: Array<Watcher> = []
   let order = 0
+
+  const told = (resource: Resource, what: Parameters<Watcher>[1]) =>
+    watchers.forEach((watcher) => watcher(resource, what))
 
   const list = (collection: string) => [...(collections.get(collection)?.values() ?? [])]
 
@@ -150,6 +194,7 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
   const settle = (shelf: Shelf, command: Command) => {
     live.delete(command.id)
     shelf.live.delete(command.id)
+    shelf.runs.delete(command.id)
     if (command.run.replica !== undefined) shelf.pods.delete(command.run.replica)
     if (command.type === runType) {
       const past = shelf.history.get(command.location) ?? []
@@ -157,6 +202,8 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
       if (past.length > mostHistory) past.shift()
       shelf.history.set(command.location, past)
     }
+    // The history is all that remembers a run by schedule.
+    if (command.execution !== undefined) return
     finished.add(command)
     for (const oldest of finished) {
       if (finished.size <= keepCommands) break
@@ -184,12 +231,14 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
       const siblings = collections.get(collection) ?? new Map<string, Resource>()
       siblings.set(resource.name, resource)
       collections.set(collection, siblings)
+      told(resource, "made")
       return resource
     },
     update: (resource, change, now) => {
       Object.assign(resource, change)
       resource.version++
       resource.lastModified = now
+      told(resource, "changed")
     },
     remove: (resource) => {
       const inside =
@@ -198,22 +247,26 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
           : []
       const gone = [...inside, resource]
       gone.forEach(forget)
+      gone.forEach((each) => told(each, "removed"))
       return gone
     },
     addCommand: (made) => {
       const command = { ...made, order: order++ }
       const shelf = shelfOf(made.workload)
-      shelf.all.set(command.id, command)
+      const isListed = command.execution === undefined
+      if (isListed) shelf.all.set(command.id, command)
       if (isFinal(command.run.stage)) settle(shelf, command)
       else {
         live.set(command.id, command)
-        shelf.live.set(command.id, command)
+        if (isListed) shelf.live.set(command.id, command)
+        if (command.type === runType) shelf.runs.set(command.id, command)
         shelvePod(shelf, command)
       }
       return command
     },
     commands: (workload) => shelves.get(workload)?.all ?? nothing,
     liveCommands: (workload) => shelves.get(workload)?.live ?? nothing,
+    liveRuns: (workload) => shelves.get(workload)?.runs ?? nothing,
     history: (workload) => [...(shelves.get(workload)?.history.values() ?? [])].flat(),
     command: (workload, id) => shelves.get(workload)?.all.get(id),
     live: (id) => live.get(id),
@@ -230,7 +283,8 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
       else shelvePod(shelf, command)
     },
     dropCommands: (workload) => {
-      const gone = [...(shelves.get(workload)?.all.values() ?? [])]
+      const shelf = shelves.get(workload) ?? emptyShelf()
+      const gone = [...new Set([...shelf.all.values(), ...shelf.runs.values()])]
       shelves.delete(workload)
       for (const command of gone) {
         live.delete(command.id)
@@ -240,6 +294,12 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     },
     liveReplica: (workload, replica) => shelves.get(workload)?.pods.get(replica),
     liveCount: () => live.size,
-    finishedCount: () => finished.size
+    finishedCount: () => finished.size,
+    watch: (watcher) => void watchers.push(watcher),
+    replicas: (workload) => replicas.get(workload),
+    setReplicas: (workload, list) => {
+      if (list === undefined) replicas.delete(workload)
+      else replicas.set(workload, list)
+    }
   }
 }

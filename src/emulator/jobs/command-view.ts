@@ -1,7 +1,7 @@
 /** Commands as they are read, and what a query can ask of them. */
 import { at, type Json, type JsonObject, object } from "../json.ts"
 import type { Reader } from "../query.ts"
-import { iso } from "../resources/view.ts"
+import { iso } from "../resources/reader.ts"
 import { type Command, runType } from "../store.ts"
 
 export const commandPath = (command: Command): string => `${command.workload}/-command/${command.id}`

@@ -206,7 +206,7 @@ const make = Effect.gen(function* () {
 
   const submit = Effect.fnUntraced(function* (workload: Resource, body: Json | undefined) {
     const asked = objectOf(body)
-    const problems = commandProblems(asked, workload, locationsOf(gvcOf(workload, store)))
+    const problems = commandProblems(asked, workload, locationsOf(gvcOf(workload, store), store))
     if (problems.length > 0) return yield* badRequest(problems.join("; "))
     const id = yield* uuid
     const now = yield* Clock.currentTimeMillis

@@ -18,7 +18,8 @@ import { patching, replacing } from "./draft.ts"
 import type { Draft, Kind } from "./kind.ts"
 import { kindOf } from "./kinds.ts"
 import { listed, queried } from "./pages.ts"
-import { iso, resourceReader, resourceView } from "./view.ts"
+import { resourceView } from "./view.ts"
+import { iso, resourceReader } from "./reader.ts"
 
 export const resourceRoutes = Effect.gen(function* () {
   const store = yield* Store

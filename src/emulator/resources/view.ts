@@ -1,13 +1,11 @@
 /** Objects as they are read: the envelope around what was stored, and lists with their next page. */
 import { type Answer, ok } from "../answer.ts"
-import { at, type Json, type JsonObject, object } from "../json.ts"
+import { type Json, type JsonObject, object } from "../json.ts"
 import { gvcPath, orgPath } from "../links.ts"
-import type { Query, Reader } from "../query.ts"
+import type { Query } from "../query.ts"
 import type { Resource, Store } from "../store.ts"
-
 import { kindOf } from "./kinds.ts"
-
-export const iso = (milliseconds: number): string => new Date(milliseconds).toISOString()
+import { iso } from "./reader.ts"
 
 export const resourceView = (resource: Resource, store: Store["Service"]): JsonObject => {
   const kind = kindOf(resource.kind)
@@ -31,32 +29,6 @@ export const resourceView = (resource: Resource, store: Store["Service"]): JsonO
     ...(kind?.read?.(resource, store) ?? resource.body),
     ...kind?.extra?.(resource, store)
   }
-}
-
-/** Fields are looked up where a client sees them: in the envelope, in the body by their path, `type` also in `spec`. */
-const property = (resource: Resource, path: string): Json | undefined => {
-  switch (path) {
-    case "name":
-    case "id":
-    case "kind":
-    case "version":
-      return resource[path]
-    case "description":
-      return resource.description ?? resource.name
-    case "created":
-    case "lastModified":
-      return iso(resource[path])
-    default: {
-      const parts = path.split(".")
-      return at(resource.body, parts) ?? at(resource.body, ["spec", ...parts])
-    }
-  }
-}
-
-export const resourceReader: Reader<Resource> = {
-  property,
-  tag: ({ tags }, name) => (Object.hasOwn(tags, name) ? tags[name] : undefined),
-  rel: ({ gvc, org }, name) => (name === "gvc" ? gvc : name === "org" ? org : undefined)
 }
 
 interface Listed {

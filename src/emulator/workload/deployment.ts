@@ -7,7 +7,7 @@
 import { isFinal, type RunState } from "../jobs/run-state.ts"
 import { at, type Json, type JsonObject, listOf, numberOf, object, objectOf, textOf } from "../json.ts"
 import { gvcOf } from "../resources/gvc.ts"
-import { iso } from "../resources/view.ts"
+import { iso } from "../resources/reader.ts"
 import { type Command, type Resource, runType, type Store } from "../store.ts"
 import { defaultCpu, defaultMemory } from "./container-rules.ts"
 import { mebibytes, millicores } from "./quantity.ts"

@@ -22,7 +22,7 @@ const environments = (resource: Resource): ReadonlyArray<string> =>
 export const locationStates = (resource: Resource, store: Store["Service"]): ReadonlyArray<LocationState> => {
   const values = environments(resource).filter((value) => value.startsWith("cpln://secret/"))
   const waitsForSecret = missingSecrets(values, resource.org, store).length > 0
-  return locationsOf(gvcOf(resource, store)).map((location) => ({ location, waitsForSecret }))
+  return locationsOf(gvcOf(resource, store), store).map((location) => ({ location, waitsForSecret }))
 }
 
 export const isReady = ({ waitsForSecret }: LocationState): boolean => !waitsForSecret
