@@ -68,7 +68,8 @@ const processes = Layer.effect(
     )
     return Driver.of({
       run: (pod, emit) => Effect.flatMap(made, (driver) => driver.run(pod, emit)),
-      signal: (replica, signal) => Effect.flatMap(made, (driver) => driver.signal(replica, signal))
+      signal: (replica, signal) => Effect.flatMap(made, (driver) => driver.signal(replica, signal)),
+      exec: (ask) => Effect.flatMap(made, (driver) => driver.exec(ask))
     })
   })
 )

@@ -45,7 +45,16 @@ export type RunEvent =
       readonly reason?: string
       readonly message?: string
     }
-  | { readonly _tag: "ContainerRestarted"; readonly container: string }
+  /** It ended, and will be started again. */
+  | {
+      readonly _tag: "ContainerRestarted"
+      readonly container: string
+      readonly exitCode?: number
+      readonly reason?: string
+      readonly message?: string
+    }
+  /** A process of it is there, for the first time or again. */
+  | { readonly _tag: "ContainerStarted"; readonly container: string }
   | { readonly _tag: "StopAsked"; readonly endsAs: FinalStage }
   | { readonly _tag: "CancellationRequested" }
   | { readonly _tag: "DeadlinePassed" }
@@ -142,6 +151,8 @@ export const transition = (run: RunState, event: RunEvent, at: number): RunState
         ? run
         : withContainer(run, event.container, { ready: true, restarts: (container.restarts ?? 0) + 1 })
     }
+    case "ContainerStarted":
+      return run
     case "StopAsked":
       // A pod that never started has nothing to run to its end.
       return run.startTime === undefined

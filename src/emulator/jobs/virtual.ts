@@ -67,6 +67,7 @@ const make = Effect.gen(function* () {
         { replica, containers: containers.map(({ name }) => ({ name }) as Pod["containers"][number]) },
         emit
       ),
+    exec: () => Effect.fail("there are no processes in virtual mode"),
     signal: (replica, signal) => Effect.asVoid(end(replica, signal === "SIGTERM" ? terminated : killed))
   }).pipe(Context.add(VirtualJobs, { end }))
 })

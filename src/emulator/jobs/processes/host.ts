@@ -14,11 +14,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync
+  statSync,
+  symlinkSync
 } from "node:fs"
 import { rm } from "node:fs/promises"
 import { constants as systemConstants, tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import type { Readable } from "node:stream"
 import { Deferred, Duration, Effect, Option } from "effect"
 
@@ -39,6 +40,14 @@ export interface GroupAsk {
   readonly folder: string
   readonly onStarted: (group: Group) => void
   readonly onOutput: (stream: "stdout" | "stderr", bytes: Uint8Array) => void
+  /** Gets the way to its standard input, which is closed without. */
+  readonly onInput?: (input: Input) => void
+}
+
+/** What is written after the end of the process goes nowhere. */
+export interface Input {
+  readonly write: (bytes: Uint8Array) => void
+  readonly end: () => void
 }
 
 export type GroupEnd =
@@ -100,7 +109,7 @@ const start = (ask: GroupAsk): Running => {
         cwd: ask.folder,
         env: { ...ask.env },
         detached: true,
-        stdio: ["ignore", "pipe", "pipe"]
+        stdio: [ask.onInput === undefined ? "ignore" : "pipe", "pipe", "pipe"]
       })
     } catch (error) {
       // The message of such an error may hold the value of a variable; its code does not.
@@ -123,6 +132,12 @@ const start = (ask: GroupAsk): Running => {
   if (child.stderr !== null) readInTurns(child.stderr, (bytes) => ask.onOutput("stderr", bytes))
   child.on("exit", (code, signal) => end({ _tag: "Exited", code: exitCodeOf(code, signal) }))
   child.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
+  const { stdin } = child
+  if (stdin !== null) {
+    // A program need not read what it is given.
+    stdin.on("error", () => {})
+    ask.onInput?.({ write: (bytes) => void stdin.write(bytes), end: () => void stdin.end() })
+  }
   const leader = child.pid
   if (leader !== undefined) {
     ask.onStarted({
@@ -210,8 +225,17 @@ export const makeFolder = (parent?: string): string => mkdtempSync(join(parent ?
 
 export const makeFolderNamed = (parent: string, name: string): string => {
   const path = join(parent, name)
-  mkdirSync(path)
+  mkdirSync(path, { recursive: true })
   return path
+}
+
+/** Makes `path` below `folder` lead to `target`, which is made where it is not there. */
+export const linkFolder = (folder: string, path: string, target: string): void => {
+  const link = join(folder, path)
+  mkdirSync(target, { recursive: true })
+  mkdirSync(dirname(link), { recursive: true })
+  rmSync(link, { force: true })
+  symlinkSync(target, link)
 }
 
 /** With all that is in it; one that cannot be removed is only worth a line at debug. */

@@ -4,13 +4,12 @@
  * Invariant: each container has exactly the environment of its pod (plus PATH, HOME and HOSTNAME where the pod sets
  * none) and a folder of its own; when a pod's run has ended, in whatever way, its processes and folders are gone.
  */
-import { Clock, Effect, Layer, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Layer, Semaphore } from "effect"
 import { LogStore } from "../../logs/log-store.ts"
-import { Driver, type Pod, type PodContainer } from "../driver.ts"
+import { Driver, type Exec, type Pod, type PodContainer } from "../driver.ts"
 import type { RunEvent } from "../run-state.ts"
 import {
   atExit,
-  fileKind,
   type Group,
   type GroupEnd,
   type GroupSignal,
@@ -23,7 +22,8 @@ import {
   runGroup
 } from "./host.ts"
 import { makeLineCutter } from "./output.ts"
-import { programOf } from "./program.ts"
+import { placeOf } from "./place.ts"
+import { inTerminal, programOf } from "./program.ts"
 
 type Emit = (event: RunEvent) => Effect.Effect<void>
 
@@ -33,6 +33,29 @@ interface Ending {
   readonly reason?: string
   readonly message?: string
 }
+
+/** A container with what this machine gave it. */
+interface Settled {
+  readonly container: PodContainer
+  readonly folder: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** A pod that lives. */
+interface Here {
+  readonly groups: Set<Group>
+  readonly containers: Map<string, Settled>
+  /** It was told to end: nothing of it is started again. */
+  isStopping: boolean
+  readonly stopping: Deferred.Deferred<void>
+}
+
+/** Milliseconds before a container is started again, twice as many each time that it did not live for long. */
+const firstPause = 500
+const longestPause = 30_000
+const longEnough = 60_000
+/** A job that fails again and again is given up, as Kubernetes does it. */
+const mostRestarts = 6
 
 const notExecutable = 126
 const notFound = 127
@@ -51,7 +74,7 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
       Effect.sync(() => makeFolder()),
       removeFolder
     )
-    const pods = new Map<string, Set<Group>>()
+    const pods = new Map<string, Here>()
     const toSweep = new Set<string>()
     const sweeping = yield* Semaphore.make(1)
     let lastStamp = 0n
@@ -64,7 +87,11 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
     }
 
     const signalAll = (replica: string, signal: GroupSignal): void => {
-      for (const group of pods.get(replica) ?? []) group.signal(signal)
+      const here = pods.get(replica)
+      if (here === undefined) return
+      here.isStopping = true
+      Deferred.doneUnsafe(here.stopping, Effect.void)
+      for (const group of here.groups) group.signal(signal)
     }
 
     // When this process ends without closing its scopes, as by an error in a callback, this is all that still happens.
@@ -112,22 +139,19 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
       return { stdout: cutter("stdout"), stderr: cutter("stderr") }
     }
 
-    const runContainer = Effect.fnUntraced(function* (
+    /** What a container of a pod is given by this machine. */
+    const settle = (pod: Pod, given: PodContainer, scratch: string): Settled => {
+      const place = placeOf(given, makeFolderNamed(scratch, given.name))
+      const env = { ...inherited(), HOSTNAME: pod.replica, ...place.env, ...place.container.env }
+      return { container: place.container, folder: place.folder, env }
+    }
+
+    const runOnce = Effect.fnUntraced(function* (
       pod: Pod,
-      container: PodContainer,
-      scratch: string
+      { container, env, folder }: Settled,
+      emit: Emit
     ): Effect.fn.Return<Ending> {
       const output = outputOf(pod, container)
-      const own = makeFolderNamed(scratch, container.name)
-      const folder =
-        container.workingDir !== undefined && fileKind(container.workingDir) === "folder"
-          ? container.workingDir
-          : own
-      const env: Readonly<Record<string, string>> = {
-        ...inherited(),
-        HOSTNAME: pod.replica,
-        ...container.env
-      }
       const program = programOf(container, env["PATH"] ?? "", folder)
       const running: Effect.Effect<Ending> =
         program._tag === "Missing"
@@ -137,9 +161,12 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
               args: program.args,
               env,
               folder,
-              onStarted: (group) => pods.get(pod.replica)?.add(group),
+              onStarted: (group) => pods.get(pod.replica)?.groups.add(group),
               onOutput: (stream, bytes) => output[stream].push(bytes)
             }).pipe(Effect.map((end) => endingOf(container, end)))
+      if (program._tag === "Found" && pod.restarts !== undefined) {
+        yield* emit({ _tag: "ContainerStarted", container: container.name })
+      }
       const ending = yield* running.pipe(
         Effect.ensuring(
           Effect.sync(() => {
@@ -153,22 +180,51 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
       return ending
     })
 
+    /** To its last end: what ends by itself may be started again, later each time, until the pod is told to stop. */
+    const runContainer = Effect.fnUntraced(function* (pod: Pod, settled: Settled, emit: Emit) {
+      const { name } = settled.container
+      const policy = pod.restarts ?? "Never"
+      for (let restarts = 0, failures = 0; ; restarts++) {
+        const before = clock.currentTimeMillisUnsafe()
+        const ending = yield* runOnce(pod, settled, emit)
+        const here = pods.get(pod.replica)
+        const isOver =
+          policy === "Never" ||
+          (policy === "OnFailure" && (ending.exitCode === 0 || restarts >= mostRestarts)) ||
+          here?.isStopping !== false
+        if (isOver) return yield* emit({ _tag: "ContainerEnded", container: name, ...ending })
+        failures = clock.currentTimeMillisUnsafe() - before > longEnough ? 1 : failures + 1
+        yield* emit({ _tag: "ContainerRestarted", container: name, ...ending })
+        const pause = Math.min(longestPause, firstPause * 2 ** (failures - 1))
+        yield* Effect.raceFirst(Effect.sleep(pause), Deferred.await(here.stopping))
+        if (here.isStopping) return yield* emit({ _tag: "ContainerEnded", container: name, ...ending })
+      }
+    })
+
     const run = Effect.fn("emulator.processes.run")(function* (pod: Pod, emit: Emit) {
       yield* Effect.acquireUseRelease(
         Effect.sync(() => {
-          pods.set(pod.replica, new Set())
-          return makeFolder(root)
+          const here: Here = {
+            groups: new Set(),
+            containers: new Map(),
+            isStopping: false,
+            stopping: Deferred.makeUnsafe()
+          }
+          pods.set(pod.replica, here)
+          return { scratch: makeFolder(root), here }
         }),
-        (scratch) =>
+        ({ scratch, here }) =>
           Effect.forEach(
             pod.containers,
             (container) =>
-              Effect.flatMap(runContainer(pod, container, scratch), (ending) =>
-                emit({ _tag: "ContainerEnded", container: container.name, ...ending })
-              ),
+              Effect.suspend(() => {
+                const settled = settle(pod, container, scratch)
+                here.containers.set(container.name, settled)
+                return runContainer(pod, settled, emit)
+              }),
             { concurrency: "unbounded", discard: true }
           ),
-        (scratch) =>
+        ({ scratch }) =>
           sweep(pod.replica).pipe(
             Effect.andThen(Effect.sync(() => pods.delete(pod.replica))),
             Effect.andThen(removeFolder(scratch))
@@ -176,8 +232,31 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
       )
     })
 
+    const exec = Effect.fnUntraced(function* (ask: Exec): Effect.fn.Return<number, string> {
+      const here = pods.get(ask.replica)
+      const settled = here?.containers.get(ask.container)
+      if (here === undefined || settled === undefined) {
+        return yield* Effect.fail(`container ${ask.container} of replica ${ask.replica} does not run`)
+      }
+      const { container, env, folder } = settled
+      const [command, ...args] = ask.tty ? inTerminal(ask.command, env["PATH"] ?? "", folder) : ask.command
+      const program = programOf({ ...container, command, args }, env["PATH"] ?? "", folder)
+      if (program._tag === "Missing") return yield* Effect.fail(program.message)
+      const end = yield* runGroup({
+        file: program.file,
+        args: program.args,
+        env,
+        folder,
+        onStarted: (group) => here.groups.add(group),
+        onOutput: (_, bytes) => ask.onOutput(bytes),
+        ...(ask.onInput === undefined ? {} : { onInput: ask.onInput })
+      })
+      return end._tag === "Exited" ? end.code : yield* Effect.fail(`it could not be started (${end.code})`)
+    })
+
     return Driver.of({
       run,
+      exec,
       signal: (replica, signal) => Effect.sync(() => signalAll(replica, signal))
     })
   })

@@ -39,6 +39,17 @@ export const programOf = (container: PodContainer, path: string, folder: string)
   return found
 }
 
+/** Words that run the command within a terminal of its own, by `script`; the command itself where that is missing. */
+export const inTerminal = (
+  command: ReadonlyArray<string>,
+  path: string,
+  folder: string
+): ReadonlyArray<string> => {
+  if (typeof look("script", path, folder) !== "string") return command
+  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")
+  return ["script", "-qefc", quoted, "/dev/null"]
+}
+
 const missing = (exitCode: number, message: string): Program & { readonly _tag: "Missing" } => ({
   _tag: "Missing",
   exitCode,
