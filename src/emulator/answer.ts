@@ -26,6 +26,8 @@ export interface Answer {
   /** Sent as it is, when there is no `json`. */
   readonly text?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** The connection breaks: instead of the answer, or in its middle. */
+  readonly cut?: "dropped" | "truncated"
 }
 
 export type Handler = (ask: Ask) => Effect.Effect<Answer, ApiError>

@@ -4,6 +4,12 @@ import { Auth } from "./auth.ts"
 import { controlRoutes } from "./control.ts"
 import { discoveryRoutes } from "./discovery.ts"
 import { ok } from "./answer.ts"
+import { Faults } from "./faults/faults.ts"
+import * as LineFaults from "./faults/lines.ts"
+import * as RequestFaults from "./faults/requests.ts"
+import { faultRoutes } from "./faults/routes.ts"
+import { RunFaults } from "./faults/runs.ts"
+import * as Stale from "./faults/stale.ts"
 import { forbidden, notFound } from "./errors.ts"
 import type { Json } from "./json.ts"
 import { Driver } from "./jobs/driver.ts"
@@ -46,7 +52,15 @@ const logRoutes = Effect.gen(function* () {
 const routes = Layer.effect(
   Server.Routes,
   Effect.map(
-    Effect.all([discoveryRoutes, controlRoutes, logRoutes, commandRoutes, workloadRoutes, resourceRoutes]),
+    Effect.all([
+      discoveryRoutes,
+      controlRoutes,
+      faultRoutes,
+      logRoutes,
+      commandRoutes,
+      workloadRoutes,
+      resourceRoutes
+    ]),
     (all) => all.flat()
   )
 )
@@ -78,14 +92,24 @@ const processes = Layer.effect(
 export const layer = (settings: EmulatorSettings) => {
   const driver: Layer.Layer<Driver | Virtual.VirtualJobs, never, LogStore | Scheduler | Settings> =
     settings.mode === "virtual" ? Virtual.layer : Layer.merge(processes, Virtual.VirtualJobs.none)
-  const state = Store.layer({ orgs: settings.orgs, keepCommands: settings.keepCommands })
+  const store = Stale.layer.pipe(
+    Layer.provide(Store.layer({ orgs: settings.orgs, keepCommands: settings.keepCommands }))
+  )
+  /** What everything else reads and writes, each with the faults that it may have. */
+  const state = LineFaults.layer.pipe(
+    Layer.provide(LogStore.layer),
+    Layer.provideMerge(Layer.mergeAll(store, Scheduler.layer)),
+    Layer.provideMerge(Faults.layer)
+  )
   return Server.layer.pipe(
     Layer.provide(World.layer),
     Layer.provide(routes),
+    Layer.provide(Layer.effect(RequestFaults.RequestFaults, RequestFaults.make)),
     Layer.provide(Jobs.layer),
+    Layer.provide(RunFaults.layer),
     Layer.provide(driver),
     Layer.provide(Auth.layer),
-    Layer.provideMerge(Layer.mergeAll(state, Scheduler.layer, LogStore.layer)),
+    Layer.provideMerge(state),
     Layer.provideMerge(Listener.layer),
     Layer.provide(Layer.succeed(Settings, settings))
   )

@@ -9,6 +9,7 @@ import { Cause, Clock, Context, Effect, Exit, Layer, Result } from "effect"
 import { type Answer, type Ask, failure } from "./answer.ts"
 import { Auth, type Principal } from "./auth.ts"
 import { ApiError, badRequest, tooLarge, unauthorised } from "./errors.ts"
+import { RequestFaults } from "./faults/requests.ts"
 import { uuid } from "./ids.ts"
 import { type Json, parseJson } from "./json.ts"
 import { Listener } from "./listener.ts"
@@ -65,14 +66,20 @@ const split = (url: string): { readonly path: string; readonly query: URLSearchP
 /** `/replicas//org/…` is what a client makes of a host that ends in a slash. */
 const normal = (path: string): string => (path.startsWith("/replicas//") ? path.replace("//", "/") : path)
 
-const write = (response: ServerResponse, method: string, { status, json, text, headers }: Answer): void => {
+const write = (response: ServerResponse, method: string, answer: Answer): void => {
+  const { status, json, text, headers, cut } = answer
+  if (cut === "dropped") {
+    response.destroy()
+    return
+  }
   const body = json === undefined ? (text ?? "") : JSON.stringify(json)
   response.writeHead(status, {
     "content-type": json === undefined ? "text/plain; charset=utf-8" : "application/json",
     "content-length": Buffer.byteLength(body),
     ...headers
   })
-  response.end(method === "HEAD" ? undefined : body)
+  if (cut === "truncated") response.write(body.slice(0, body.length / 2), () => response.destroy())
+  else response.end(method === "HEAD" ? undefined : body)
 }
 
 /** Serves until the scope ends. */
@@ -82,6 +89,7 @@ export const layer = Layer.effectDiscard(
     const listener = yield* Listener
     const router = makeRouter(yield* Routes)
     const upgrade = yield* makeUpgrade
+    const { around } = yield* RequestFaults
     const run = Effect.runForkWith(yield* Effect.context<never>())
 
     const answered = Effect.fnUntraced(function* (request: IncomingMessage) {
@@ -97,7 +105,7 @@ export const layer = Layer.effectDiscard(
       const takesBody = method === "POST" || method === "PUT" || method === "PATCH"
       const body = takesBody ? yield* Effect.flatMap(textOf(request), bodyOf) : undefined
       const ask: Ask = { method, path, params, query, body, principal }
-      return yield* handler(ask)
+      return yield* around(handler)(ask)
     })
 
     /** The one answer; an error of the API is one too. */

@@ -4,6 +4,7 @@
  * Invariant: every time is in milliseconds, whatever unit its flag has.
  */
 import { Context, type Redacted } from "effect"
+import type { Rule } from "./faults/rule.ts"
 import type { FinalStage } from "./jobs/run-state.ts"
 
 export interface EmulatorSettings {
@@ -28,6 +29,10 @@ export interface EmulatorSettings {
   readonly pageSize: number
   /** How many finished commands are kept, over all workloads. */
   readonly keepCommands: number
+  /** What goes wrong from the start on. */
+  readonly faults: ReadonlyArray<Rule>
+  /** A folder that outlives the emulator; without one nothing does. */
+  readonly state: string | undefined
 }
 
 export class Settings extends Context.Service<Settings, EmulatorSettings>()("emulator/Settings") {}
@@ -45,7 +50,9 @@ export const defaults: EmulatorSettings = {
   grace: 10_000,
   preStop: 1_000,
   pageSize: 50,
-  keepCommands: 20_000
+  keepCommands: 20_000,
+  faults: [],
+  state: undefined
 }
 
 /** As the service takes its time. */

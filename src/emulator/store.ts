@@ -117,6 +117,8 @@ export class Store extends Context.Service<
     advance(command: Command, run: RunState, now: number): void
     /** Forgets the commands of a workload and returns them. */
     dropCommands(workload: string): ReadonlyArray<Command>
+    /** Forgets one command, over or not. */
+    forgetCommand(command: Command): void
     /** The run whose pod has this name and is not over. */
     liveReplica(workload: string, replica: string): Command | undefined
     liveCount(): number
@@ -291,6 +293,20 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
         finished.delete(command)
       }
       return gone
+    },
+    forgetCommand: (command) => {
+      const shelf = shelves.get(command.workload)
+      live.delete(command.id)
+      finished.delete(command)
+      shelf?.all.delete(command.id)
+      shelf?.live.delete(command.id)
+      if (command.run.replica !== undefined) shelf?.pods.delete(command.run.replica)
+      const past = shelf?.history.get(command.location)
+      if (past?.includes(command))
+        shelf?.history.set(
+          command.location,
+          past.filter((each) => each !== command)
+        )
     },
     liveReplica: (workload, replica) => shelves.get(workload)?.pods.get(replica),
     liveCount: () => live.size,

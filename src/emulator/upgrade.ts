@@ -9,6 +9,7 @@ import type { Duplex } from "node:stream"
 import { Deferred, Effect, Result } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
 import { Auth } from "./auth.ts"
+import { Faults, numberIn, type Subject, textIn } from "./faults/faults.ts"
 import { LogStore } from "./logs/log-store.ts"
 import { checkTail, tail, type TailSocket } from "./logs/routes.ts"
 import { Store } from "./store.ts"
@@ -27,6 +28,9 @@ const refuse = (socket: Duplex, status: number, text: string) =>
   })
 
 const goingAway = 1001
+
+/** The workload that a query of the logs names. */
+const namedWorkload = /\bworkload\s*=\s*["`]([^"`]*)["`]/u
 
 /** More than this on its way to a client, and nothing is added. */
 const mostBuffered = 1024 * 1024
@@ -63,6 +67,7 @@ const tailSocket = (socket: WebSocket): TailSocket => {
 /** What to do with a request for an upgrade. */
 export const makeUpgrade = Effect.gen(function* () {
   const auth = yield* Auth
+  const faults = yield* Faults
   const logs = yield* Effect.context<LogStore>()
   const { orgs } = yield* Store
   const server = new WebSocketServer({ noServer: true })
@@ -82,13 +87,34 @@ export const makeUpgrade = Effect.gen(function* () {
     // The token of a pod is not good for the logs host.
     if (principal._tag === "Pod") return yield* refuse(socket, 403, "Forbidden")
     if (org === undefined || !orgs.includes(org)) return yield* refuse(socket, 404, "Not Found")
+    const subject: Subject = {
+      path: url.pathname,
+      workload: namedWorkload.exec(url.searchParams.get("query") ?? "")?.[1]
+    }
+    const refusal = faults.strike("tail-refused", subject)
+    if (refusal !== undefined) {
+      const status = numberIn(refusal, "status")
+      return yield* refuse(socket, status, STATUS_CODES[status] ?? "")
+    }
     const asked = yield* Effect.result(checkTail(url.searchParams))
     if (Result.isFailure(asked)) return yield* refuse(socket, 400, asked.failure.message)
     const client = yield* Effect.callback<WebSocket>((resume) =>
       server.handleUpgrade(request, socket, head, (accepted) => resume(Effect.succeed(accepted)))
     )
     const accepted = tailSocket(client)
-    yield* tail(org, url.searchParams, accepted).pipe(
+    const cut = faults.choose("tail-cut", subject)
+    const cutting =
+      cut === undefined
+        ? Effect.never
+        : Effect.sleep(faults.time(cut)).pipe(
+            Effect.andThen(
+              Effect.sync(() => {
+                faults.fired(cut)
+                if (textIn(cut, "how") === "abrupt") client.terminate()
+              })
+            )
+          )
+    yield* Effect.raceFirst(tail(org, url.searchParams, accepted), cutting).pipe(
       Effect.provideContext(logs),
       Effect.catchCause((cause) => Effect.logError("emulator: a tail failed", cause)),
       Effect.ensuring(accepted.close())

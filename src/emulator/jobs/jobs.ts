@@ -4,9 +4,11 @@
  * Invariant: each run has at most one pod, each pod at most one open stop, and a run that is over has no pod. Deadlines and
  * stops end a pod in the same way: a pause, SIGTERM, and SIGKILL when the grace is over.
  */
-import { Cause, Clock, Context, Effect, FiberMap, Layer, Result } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, FiberMap, Layer, Result } from "effect"
 import { Auth } from "../auth.ts"
 import { type ApiError, badRequest } from "../errors.ts"
+import { type Fault, textIn } from "../faults/faults.ts"
+import { asOutOfMemory, type EndingTimes, RunFaults, type Wait } from "../faults/runs.ts"
 import { suffix, uuid } from "../ids.ts"
 import { at, type Json, type JsonObject, listOf, numberOf, objectOf, textOf } from "../json.ts"
 import { Listener } from "../listener.ts"
@@ -15,9 +17,9 @@ import { type Plan, Scheduler } from "../scheduler.ts"
 import { Settings } from "../settings.ts"
 import { type Command, type Resource, runType, Store } from "../store.ts"
 import { commandProblems } from "../workload/command-rules.ts"
-import { Driver } from "./driver.ts"
+import { Driver, type Pod } from "./driver.ts"
 import { composePod } from "./pod.ts"
-import { isFinal, pending, type RunEvent, type RunState, transition } from "./run-state.ts"
+import { type FinalStage, isFinal, pending, type RunEvent, type RunState, transition } from "./run-state.ts"
 
 export class Jobs extends Context.Service<
   Jobs,
@@ -40,12 +42,17 @@ interface Affairs {
   /** The command that asked for its end. */
   stop?: Command
   isEnding: boolean
+  isOutOfMemory: boolean
+  /** Done when the pod was killed. */
+  readonly killed: Deferred.Deferred<void>
 }
 
 /** A moment for a command to reach its location. */
 const stopDelay = 50
 /** How often a pod that waits for a secret looks again. */
 const waitForSecret = 1000
+/** Exit code of what was killed. */
+const killed = 137
 
 const make = Effect.gen(function* () {
   const store = yield* Store
@@ -53,6 +60,7 @@ const make = Effect.gen(function* () {
   const scheduler = yield* Scheduler
   const driver = yield* Driver
   const auth = yield* Auth
+  const faults = yield* RunFaults
   const { url } = yield* Listener
   const pods = yield* FiberMap.make<string, void>()
   const affairs = new Map<string, Affairs>()
@@ -60,7 +68,12 @@ const make = Effect.gen(function* () {
   const affairsOf = (command: Command): Affairs => {
     const found = affairs.get(command.id)
     if (found !== undefined) return found
-    const made: Affairs = { plans: [], isEnding: false }
+    const made: Affairs = {
+      plans: [],
+      isEnding: false,
+      isOutOfMemory: false,
+      killed: Deferred.makeUnsafe()
+    }
     affairs.set(command.id, made)
     return made
   }
@@ -85,6 +98,21 @@ const make = Effect.gen(function* () {
     affairs.delete(command.id)
     found.plans.forEach((plan) => scheduler.cancel(plan))
     if (found.stop !== undefined) step(found.stop, "completed", now)
+    if (command.run.stage === "failed") afterwards(command, now, "corrected")
+    afterwards(command, now, "forgotten")
+  }
+
+  /** What still happens to a run that is over. */
+  const afterwards = (command: Command, now: number, what: "corrected" | "forgotten") => {
+    const chosen = faults.choose(what, command)
+    if (chosen === undefined) return
+    const happen = Effect.suspend(() => {
+      faults.fired(chosen.fault)
+      if (what === "corrected") return tell(command, { _tag: "Corrected" })
+      store.forgetCommand(command)
+      return Effect.void
+    })
+    scheduler.plan(now + chosen.time, happen)
   }
 
   const step = (command: Command, stage: RunState["stage"], now: number, message?: string) => {
@@ -94,11 +122,24 @@ const make = Effect.gen(function* () {
     store.advance(command, { ...command.run, ...times, ...said, stage }, now)
   }
 
+  /** Goes on with the waits of a run, one after another, and then with its start. */
+  const wait = (command: Command, [next, ...rest]: ReadonlyArray<Wait>): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      if (next === undefined) return yield* start(command)
+      if (isFinal(command.run.stage)) return
+      faults.fired(next.fault)
+      if (next.isPlaced) yield* tell(command, { _tag: "Placed", replica: yield* replicaOf(command) })
+      const container = Object.keys(command.run.containers)[0] ?? ""
+      yield* tell(command, { _tag: "Held", container, message: next.message })
+      const now = yield* Clock.currentTimeMillis
+      if (next.time !== undefined) later(command, now + next.time, wait(command, rest))
+    })
+
   const start = (command: Command): Effect.Effect<void> =>
     Effect.gen(function* () {
       const workload = store.get(command.workload)
       if (workload === undefined || isFinal(command.run.stage)) return
-      const replica = `command-${command.id}-${yield* suffix(5)}`
+      const replica = yield* replicaOf(command)
       const composed = composePod(workload, command, replica, {
         store,
         endpoint: url,
@@ -110,23 +151,92 @@ const make = Effect.gen(function* () {
         return later(command, now + waitForSecret, start(command))
       }
       yield* tell(command, { _tag: "Started", replica })
-      const pod = driver
-        .run(composed.pod, (event) => tell(command, event))
-        .pipe(
-          Effect.catchCause((cause) =>
-            Cause.hasInterruptsOnly(cause)
-              ? Effect.failCause(cause)
-              : Effect.logError(`emulator: the pod ${replica} failed`, cause)
-          ),
-          // Whatever a driver leaves open ends with its pod.
-          Effect.ensuring(
-            Effect.suspend(() =>
-              tell(command, { _tag: "Evicted", reason: "Error", message: "the pod is gone" })
-            )
+      const pod = carried(command, composed.pod).pipe(
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.failCause(cause)
+            : Effect.logError(`emulator: the pod ${replica} failed`, cause)
+        ),
+        // Whatever a driver leaves open ends with its pod.
+        Effect.ensuring(
+          Effect.suspend(() =>
+            tell(command, { _tag: "Evicted", reason: "Error", message: "the pod is gone" })
           )
         )
+      )
       yield* FiberMap.run(pods, command.id, pod)
+      const now = yield* Clock.currentTimeMillis
+      for (const { after, fault } of faults.afterStart(command)) {
+        later(command, now + after, strike(command, replica, fault))
+      }
     })
+
+  const replicaOf = (command: Command) =>
+    command.run.replica === undefined
+      ? Effect.map(suffix(5), (end) => `command-${command.id}-${end}`)
+      : Effect.succeed(command.run.replica)
+
+  /** The pod as the driver runs it; side containers of which a fault says so stay until the pod is killed. */
+  const carried = (command: Command, pod: Pod) =>
+    Effect.suspend(() => {
+      const mine = affairsOf(command)
+      const [main] = pod.containers
+      const staying = pod.containers.length > 1 ? faults.choose("sidecar", command) : undefined
+      const held: Array<RunEvent> = []
+      const emit = (event: RunEvent) =>
+        Effect.suspend(() => {
+          const told = mine.isOutOfMemory ? asOutOfMemory(event) : event
+          const isSide = told._tag === "ContainerEnded" && told.container !== main?.name
+          if (staying === undefined || !isSide || Deferred.isDoneUnsafe(mine.killed))
+            return tell(command, told)
+          if (held.length === 0) faults.fired(staying.fault)
+          held.push({ ...told, exitCode: killed })
+          return Effect.void
+        })
+      const released = Effect.suspend(() =>
+        held.length === 0
+          ? Effect.void
+          : Effect.andThen(
+              Deferred.await(mine.killed),
+              Effect.forEach(held, (event) => tell(command, event), { discard: true })
+            )
+      )
+      return Effect.andThen(driver.run(pod, emit), released)
+    })
+
+  const kill = (command: Command, replica: string) =>
+    Effect.suspend(() => {
+      Deferred.doneUnsafe(affairsOf(command).killed, Effect.void)
+      return driver.signal(replica, "SIGKILL")
+    })
+
+  /** What happens to a pod while it runs. */
+  const strike = (command: Command, replica: string, fault: Fault) =>
+    Effect.gen(function* () {
+      faults.fired(fault)
+      switch (fault.rule.what) {
+        case "oom":
+          affairsOf(command).isOutOfMemory = true
+          return yield* kill(command, replica)
+        case "vanished":
+          forget(command)
+          break
+        default:
+          yield* tell(command, {
+            _tag: "Evicted",
+            reason: "Evicted",
+            message: "The node was low on resource: memory."
+          })
+      }
+      yield* FiberMap.remove(pods, command.id)
+    })
+
+  /** Without a word: nobody is told how it ends. */
+  const forget = (command: Command) => {
+    store.forgetCommand(command)
+    affairs.get(command.id)?.plans.forEach((plan) => scheduler.cancel(plan))
+    affairs.delete(command.id)
+  }
 
   /** The way every pod ends that does not end by itself. */
   const terminate = (command: Command, now: number) => {
@@ -134,15 +244,21 @@ const make = Effect.gen(function* () {
     const { replica } = command.run
     if (mine.isEnding || replica === undefined) return
     mine.isEnding = true
-    const { grace, preStop } = endingTimes(store.get(command.workload), settings)
-    later(command, now + preStop, driver.signal(replica, "SIGTERM"))
-    later(command, now + grace, driver.signal(replica, "SIGKILL"))
+    const { grace, preStop } = faults.ending(command, endingTimes(store.get(command.workload), settings))
+    if (preStop !== undefined) later(command, now + preStop, driver.signal(replica, "SIGTERM"))
+    later(command, now + grace, kill(command, replica))
   }
 
   const expire = (command: Command) =>
     Effect.gen(function* () {
       yield* tell(command, { _tag: "DeadlinePassed" })
-      if (!isFinal(command.run.stage)) terminate(command, yield* Clock.currentTimeMillis)
+      const { replica, stage } = command.run
+      if (isFinal(stage)) return
+      const now = yield* Clock.currentTimeMillis
+      const late = faults.choose("late-kill", command)
+      if (late === undefined || replica === undefined) return terminate(command, now)
+      faults.fired(late.fault)
+      later(command, now + late.time, kill(command, replica))
     })
 
   const carryOutStop = (stop: Command, run: Command | undefined) =>
@@ -152,8 +268,26 @@ const make = Effect.gen(function* () {
         return step(stop, "failed", now, `replica ${textOf(stop.spec["replica"])} does not exist`)
       }
       step(stop, "running", now)
-      yield* tell(run, { _tag: "StopAsked", endsAs: settings.stopStage })
-      if (!isFinal(run.run.stage)) terminate(run, now)
+      const ignored = faults.choose("stop-ignored", run)
+      if (ignored !== undefined) {
+        faults.fired(ignored.fault)
+        const stage = textIn(ignored.fault, "stage")
+        if (stage === "pending") return
+        // The next stop is a new one.
+        delete affairsOf(run).stop
+        return step(stop, stage as FinalStage, now)
+      }
+      const requested = faults.choose("cancellation-requested", run)
+      if (requested === undefined) return yield* end(run, settings.stopStage)
+      faults.fired(requested.fault)
+      yield* tell(run, { _tag: "CancellationRequested" })
+      later(run, now + requested.time, end(run, "cancelled"))
+    })
+
+  const end = (run: Command, endsAs: FinalStage) =>
+    Effect.gen(function* () {
+      yield* tell(run, { _tag: "StopAsked", endsAs })
+      if (!isFinal(run.run.stage)) terminate(run, yield* Clock.currentTimeMillis)
     })
 
   const add = (workload: Resource, body: JsonObject, id: string, now: number, run: RunState): Command => {
@@ -181,7 +315,8 @@ const make = Effect.gen(function* () {
     const deadline =
       numberOf(command.spec["activeDeadlineSeconds"]) ??
       numberOf(at(workload.body, ["spec", "job", "activeDeadlineSeconds"]))
-    later(command, now + settings.startDelay, start(command))
+    const begin = Effect.suspend(() => wait(command, faults.waits(command)))
+    later(command, now + settings.startDelay + faults.startDelay(command), begin)
     if (deadline !== undefined) later(command, now + deadline * 1000, expire(command))
     return command
   }
@@ -232,10 +367,7 @@ const make = Effect.gen(function* () {
 })
 
 /** In milliseconds from the stop on. The workload's own grace wins over the default of the emulator. */
-const endingTimes = (
-  workload: Resource | undefined,
-  settings: Settings["Service"]
-): { readonly grace: number; readonly preStop: number } => {
+const endingTimes = (workload: Resource | undefined, settings: Settings["Service"]): EndingTimes => {
   const own = numberOf(at(workload?.body, ["spec", "rolloutOptions", "terminationGracePeriodSeconds"]))
   const grace = own === undefined ? settings.grace : own * 1000
   return { grace, preStop: Math.min(grace, settings.preStop ?? grace / 2) }

@@ -2,8 +2,8 @@
  * Every line that jobs printed, in memory, in the order in which it arrived; readers go by time or follow the arrival.
  *
  * Invariant: within one stream (one set of labels) the stamps of lines grow strictly. Memory is bounded: past the bound
- * the oldest lines go, whoever has not read them. A line that arrived is seen at once by all readers: lag, doubles and
- * disorder, when they are wanted, belong between `append` and `arrive`.
+ * the oldest lines go, whoever has not read them. A line that arrived is seen at once by all readers. Only lines that a fault
+ * held back or doubled are exempt from the first rule: they keep the stamp that they have.
  */
 import { Context, Effect, Layer } from "effect"
 import { keptOf } from "./lines.ts"
@@ -19,6 +19,8 @@ export interface NewLine {
   readonly line: string
   /** Bytes of the line's end that were let go before it came here. */
   readonly unread?: number
+  /** It may come after later lines of its stream, or a second time. */
+  readonly keepsStamp?: boolean
 }
 
 export interface StoredLine {
@@ -102,6 +104,9 @@ class Shelf<A> {
   push(item: A): void {
     this.items.push(item)
   }
+  insert(index: number, item: A): void {
+    this.items.splice(this.gone + index, 0, item)
+  }
   dropOldest(): A | undefined {
     const oldest = this.items[this.gone]
     if (oldest === undefined) return undefined
@@ -171,9 +176,10 @@ const makeLogStore = (keepBytes: number): LogStore["Service"] => {
     if (inOrg?.size === 0) workloads.delete(stream.org)
   }
 
-  const arrive = (stream: LogStream, at: bigint, line: string): void => {
-    const stamp = at > stream.last ? at : stream.last + 1n
-    stream.last = stamp
+  const arrive = (stream: LogStream, at: bigint, line: string, keepsStamp: boolean): void => {
+    const stamp = keepsStamp || at > stream.last ? at : stream.last + 1n
+    const isLate = stamp <= stream.last
+    if (!isLate) stream.last = stamp
     const entry: Entry = {
       at: stamp,
       labels: stream.labels,
@@ -182,7 +188,8 @@ const makeLogStore = (keepBytes: number): LogStore["Service"] => {
       order: arrived++,
       bytes: line.length * 2 + overhead
     }
-    stream.lines.push(entry)
+    if (isLate) stream.lines.insert(firstFrom(stream.lines, stamp + 1n), entry)
+    else stream.lines.push(entry)
     all.push(entry)
     bytes += entry.bytes
     while (bytes > keepBytes) {
@@ -203,9 +210,9 @@ const makeLogStore = (keepBytes: number): LogStore["Service"] => {
   }
 
   return {
-    append: ({ at, org, labels, line, unread }) => {
+    append: ({ at, org, labels, line, unread, keepsStamp }) => {
       if (line === "") return
-      arrive(streamOf(org, labels), at, keptOf(line, unread ?? 0))
+      arrive(streamOf(org, labels), at, keptOf(line, unread ?? 0), keepsStamp === true)
     },
 
     range: ({ org, query, start, end, limit, direction }) => {

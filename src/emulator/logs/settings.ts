@@ -1,8 +1,7 @@
 /**
  * How the log service of the emulator behaves where the real one leaves a choice, or has a bound that tests want smaller.
  *
- * Invariant: the defaults are the service's own figures. Faults of the log service (cut tails, lag, doubled or disordered
- * lines, rate-limit markers) become settings here.
+ * Invariant: the defaults are the service's own figures.
  */
 import { Context, Duration } from "effect"
 
