@@ -16,7 +16,7 @@ import type {
   Flow,
   FlowRun,
   Orchestration,
-  State,
+  PastState,
   Worker,
   WorkPool
 } from "./schemas.ts"
@@ -29,10 +29,12 @@ export interface ServerVersion {
 
 /** A state to propose. `transitionId` makes the call safe to repeat: the same id is never accepted twice. */
 export interface Proposal {
-  readonly type: "SCHEDULED" | "PENDING" | "COMPLETED" | "CRASHED" | "CANCELLED"
+  readonly type: "SCHEDULED" | "PENDING" | "COMPLETED" | "FAILED" | "CRASHED" | "CANCELLED"
   readonly name?: string
   readonly message?: string
   readonly transitionId: string
+  /** As it was read from a state of the same run: what the engine knows of its result. */
+  readonly data?: unknown
   /** ISO time; for SCHEDULED only. */
   readonly scheduledTime?: string
 }
@@ -111,7 +113,7 @@ export class Prefect extends Context.Service<
     /** Every page of 200, ordered by id so that pages do not overlap. Absence from the answer proves nothing. */
     findRuns(filter: RunFilter): Effect.Effect<Seen<ReadonlyArray<FlowRun>>, ApiError>
     /** All states of a run, oldest first, with their messages and transition ids. */
-    history(runId: string): Effect.Effect<ReadonlyArray<State>, ApiError>
+    history(runId: string): Effect.Effect<ReadonlyArray<PastState>, ApiError>
     /**
      * Proposes a state, once: the caller reads the run before it tries again with the same transition id. A deleted run
      * is `NotFound`.

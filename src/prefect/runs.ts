@@ -11,7 +11,7 @@ import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
 import { everyPage } from "./pages.ts"
 import type { Prefect, RunFilter, ServerVersion } from "./prefect.ts"
 import { done, get, patch, path, post } from "./requests.ts"
-import { FlowRun, Orchestration, State } from "./schemas.ts"
+import { FlowRun, Orchestration, PastState } from "./schemas.ts"
 
 type Runs = Pick<
   Prefect["Service"],
@@ -81,12 +81,12 @@ export const runs = ({ once, repeatable }: Api, version: Effect.Effect<ServerVer
   history: Effect.fn("Prefect.history")(function* (runId) {
     const { value } = yield* malformedIsMissing(
       repeatable(get(path`/flow_run_states/?flow_run_id=${runId}`))
-    ).pipe(Effect.flatMap(json(Schema.Array(State))))
+    ).pipe(Effect.flatMap(json(Schema.Array(PastState))))
     return value
   }),
 
   propose: Effect.fn("Prefect.propose")(function* (runId, proposal) {
-    const { type, name, message, transitionId, scheduledTime } = proposal
+    const { data, message, name, scheduledTime, transitionId, type } = proposal
     const { value } = yield* once(
       post(path`/flow_runs/${runId}/set_state`, {
         force: false,
@@ -94,6 +94,7 @@ export const runs = ({ once, repeatable }: Api, version: Effect.Effect<ServerVer
           type,
           name,
           message,
+          data,
           state_details: { transition_id: transitionId, scheduled_time: scheduledTime }
         }
       }),

@@ -26,6 +26,10 @@ export const State = Schema.Struct({
 })
 export type State = typeof State.Type
 
+/** A state of the history, with what the engine stored of its result. */
+export const PastState = Schema.Struct({ ...State.fields, data: maybe(Schema.Unknown) })
+export type PastState = typeof PastState.Type
+
 export const EmpiricalPolicy = Schema.Record(Schema.String, Schema.Unknown)
 
 /** `state` is null in the answers of the pool's poll; `state_type`, `state_name` and `state_id` are always set. */

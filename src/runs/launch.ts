@@ -24,6 +24,7 @@ import { isCancelling, retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare, type Prepared } from "./prepare.ts"
+import { restoreEnd } from "./overwritten.ts"
 import { proposeEnd } from "./propose.ts"
 import { label, pidOf, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
@@ -105,19 +106,20 @@ export const launch = Effect.fn("runs.launch")(function* (
   if (earlier.adoptable !== undefined) {
     return yield* settled(drain)(adopt(offer, earlier, earlier.adoptable))
   }
-  let { run } = offer
+  let { run, seenAt } = offer
   let ready = yield* makeReady(run)
   for (let seen = offer; ; ready = yield* makeReady(run)) {
     if (drain.asked()) return undefined
     seen = yield* stillDue(seen)
     const unchanged = isSameJob(run, seen.run)
     run = seen.run
+    seenAt = seen.seenAt
     if (unchanged) break
   }
   return yield* settled(drain)(
     "problems" in ready
       ? refuse(run, earlier, ready.problems)
-      : claimAndStart(run, ready, earlier, drain.asked)
+      : claimAndStart({ run, seenAt }, ready, earlier, drain.asked)
   )
 })
 
@@ -168,7 +170,7 @@ const isSameJob = (a: FlowRun, b: FlowRun): boolean =>
   JSON.stringify(a.job_variables ?? {}) === JSON.stringify(b.job_variables ?? {})
 
 const claimAndStart = Effect.fnUntraced(function* (
-  run: FlowRun,
+  { run, seenAt }: Offer,
   prepared: Prepared,
   earlier: Earlier,
   drained: () => boolean
@@ -178,6 +180,11 @@ const claimAndStart = Effect.fnUntraced(function* (
   const provenAt = yield* Clock.currentTimeMillis
   const held = yield* claim(run, { agent: agentLink, where: prepared.where, tryNumber: tried.tryNumber })
   const about = aboutOf(run, prepared)
+  // A claim that took its time may have waited in the server while another agent's job ran to its end.
+  const took = (yield* Clock.currentTimeMillis) - seenAt
+  if (took > freshFor && (yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId))) {
+    return undefined
+  }
   if (drained()) {
     yield* giveBack(run, held, prepared.where, tried, "drain", "the agent is stopping", about)
     return undefined
@@ -343,7 +350,8 @@ const refuse = Effect.fnUntraced(function* (
 ): Effect.fn.Return<undefined, LaunchError, LaunchEnvironment> {
   const { agentLink } = yield* RunsConfig
   const held = yield* claim(run, { agent: agentLink, where: "-", tryNumber: earlier.claims + 1 })
-  yield* endRefused(run, held, { runId: run.id }, problems)
+  const late = yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId)
+  if (!late) yield* endRefused(run, held, { runId: run.id }, problems)
   return undefined
 })
 

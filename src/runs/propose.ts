@@ -37,7 +37,7 @@ const tries = 4
  * Proposes a state for a run that was judged as `judged` shows it. Every try follows a read that is less than a second
  * old; a try whose answer was lost is settled by the id that is read back.
  */
-const proposeFor = Effect.fnUntraced(function* (
+export const proposeFor = Effect.fnUntraced(function* (
   judged: Judged,
   proposalOf: (fresh: FlowRun) => Proposal
 ): Effect.fn.Return<Written, ApiError, Prefect> {

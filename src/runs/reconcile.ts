@@ -39,6 +39,7 @@ import type { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare } from "./prepare.ts"
 import { handBack, isUnchanged, makeClaimable, proposeEnd, type Written } from "./propose.ts"
+import { restoreEnd } from "./overwritten.ts"
 import { pidOf, writePid } from "./record.ts"
 import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
@@ -322,6 +323,8 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area,
   const config = yield* RunsConfig
   const claimed = parseClaimMessage(run.state?.message ?? "")
   if (claimed === undefined) return
+  // Its claimant may have died before it saw that it had come too late.
+  if (yield* restoreEnd(run, claimed.transitionId)) return
   const { lost } = yield* readHistory(run.id)
   if (lost >= lostHandBacksAllowed) {
     const words = `Its job was lost before it started, ${lost + 1} times${whereOf(about)}`

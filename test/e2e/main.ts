@@ -10,10 +10,12 @@ import { Effect } from "effect"
 import { type Line, prefectVenv, versions } from "../../scripts/local/prefect-venv.ts"
 import { options, runScript } from "../../scripts/local/script.ts"
 import { world } from "../../scripts/local/world.ts"
+import { agentPoolTests } from "./agent-pool.ts"
 import { badInputTests } from "./bad-input.ts"
 import { blocksTests } from "./blocks.ts"
 import { endingTests } from "./endings.ts"
 import { runtimeTests } from "./runtimes.ts"
+import { secretTests } from "./secrets.ts"
 import { signalTests } from "./signals.ts"
 import { makeSuite, must } from "./suite.ts"
 import { twoAgentTests } from "./two-agents.ts"
@@ -44,6 +46,9 @@ const main = Effect.fnUntraced(function* () {
         badInputTests,
         twoAgentTests,
         blocksTests,
+        secretTests,
+        // Deployments of 3.x bring no infrastructure of their own.
+        ...(line === "2" ? [agentPoolTests] : []),
         ...(line === "3" ? [runtimeTests] : [])
       ]
       for (const tests of groups) {

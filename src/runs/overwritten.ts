@@ -1,0 +1,51 @@
+/**
+ * A claim that came too late: the server accepts PENDING over a finished run, so a proposal that waited in it while
+ * another agent's job ran to its end takes the end away.
+ *
+ * Invariant: nothing is started for such a claim, and the run gets back the very end that it had.
+ */
+import { Effect } from "effect"
+import type { ApiError } from "../http/errors.ts"
+import { say } from "../observe/say.ts"
+import { Prefect, type Proposal } from "../prefect/prefect.ts"
+import type { PastState } from "../prefect/schemas.ts"
+import { derivedId } from "./ids.ts"
+import { timeOf } from "./phase.ts"
+import { type Judged, proposeFor, type Written } from "./propose.ts"
+
+const ends = ["COMPLETED", "FAILED", "CRASHED"] as const
+type End = PastState & { readonly type: (typeof ends)[number] }
+
+const isEnd = (state: PastState | undefined): state is End => ends.some((type) => type === state?.type)
+
+/** The end that the claim with this transition id replaced; undefined for a claim of a run that was not over. */
+export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string): End | undefined => {
+  const inOrder = [...states].sort((a, b) => (timeOf(a.timestamp) ?? 0) - (timeOf(b.timestamp) ?? 0))
+  const claim = inOrder.findIndex((state) => state.state_details?.transition_id === transitionId)
+  const before = inOrder[claim - 1]
+  return isEnd(before) ? before : undefined
+}
+
+/** Writes the end again that the claim replaced, when it replaced one: then true, and nothing is to be started. */
+export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
+  claimed: Judged,
+  transitionId: string
+): Effect.fn.Return<boolean, ApiError, Prefect> {
+  const end = endBefore(yield* Prefect.use((prefect) => prefect.history(claimed.id)), transitionId)
+  if (end === undefined) return false
+  const proposal: Proposal = {
+    type: end.type,
+    ...(end.name ? { name: end.name } : {}),
+    ...(end.message ? { message: end.message } : {}),
+    ...(end.data === undefined || end.data === null ? {} : { data: end.data }),
+    transitionId: derivedId(claimed.id, transitionId, "restore")
+  }
+  const written: Written = yield* proposeFor(claimed, () => proposal)
+  yield* say(
+    "warning",
+    "Job",
+    { runId: claimed.id },
+    `Claimed too late: the run had ended ${end.type} by then${written === "written" ? ", which is written back" : ""}. Nothing is started.`
+  )
+  return true
+})
