@@ -178,6 +178,16 @@ const summary = (plans: ReadonlyArray<Plan>): string => {
   return `${cannot.length} of ${plans.length} cannot run:\n${cannot.map(({ target }) => `  ${target}`).join("\n")}`
 }
 
+/** What a person looks for among many. */
+const brief = ({ target, verdict, errors, warnings, place, workload }: Plan) => ({
+  target,
+  verdict,
+  errors,
+  warnings,
+  ...(place === undefined ? {} : { place }),
+  ...(workload === undefined ? {} : { workload: { state: workload.state, link: workload.link } })
+})
+
 const handler = Effect.fn("cli.plan")(function* (input: Input) {
   const target = Option.getOrUndefined(input.target)
   const pool = Option.getOrUndefined(input.pool)
@@ -195,7 +205,7 @@ const handler = Effect.fn("cli.plan")(function* (input: Input) {
       : yield* planOnServer(target, pool, given, noted)
   const shown = masking(noted)(plans)
   const [one] = shown
-  const printed = input.all ? shown : one
+  const printed = input.all ? (input.output === "json" ? shown : shown.map(brief)) : one
   yield* Console.log(
     input.output === "json"
       ? JSON.stringify(printed, null, 2)

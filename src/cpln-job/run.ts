@@ -80,15 +80,27 @@ export const runJob = Effect.fn("cplnJob.run")(function* (
   leave: Effect.Effect<boolean>
 ): Effect.fn.Return<Result, RunError, Environment> {
   const known: Known = { commandId: undefined, leaves: false, why: undefined, ending: undefined }
-  const fiber = yield* Effect.forkScoped(attached(job, options, report, known))
+  // Not in the scope, which would wait for a stop that nobody waits for any longer.
+  const fiber = yield* Effect.forkDetach(attached(job, options, report, known))
+  return yield* waiting(fiber, known, report, wishes, leave).pipe(
+    Effect.onInterrupt(() => Fiber.interrupt(fiber))
+  )
+})
+
+const waiting = Effect.fnUntraced(function* (
+  fiber: Fiber.Fiber<Result, RunError>,
+  known: Known,
+  report: Report,
+  wishes: Queue.Dequeue<Wish>,
+  leave: Effect.Effect<boolean>
+): Effect.fn.Return<Result, RunError> {
   const over = Fiber.await(fiber)
   const first = yield* wishOr(over, wishes)
   if (typeof first !== "string") return yield* resultOf(first, known)
-  const leaves = first === "ask" ? yield* wanted(leave, wishes) : false
-  known.leaves = leaves
+  known.leaves = first === "ask" ? yield* wanted(leave, wishes) : false
   known.why = first === "ask" ? "interrupted" : "terminated"
   // Interruption is what stops the job.
-  yield* Effect.forkScoped(Fiber.interrupt(fiber))
+  yield* Effect.forkDetach(Fiber.interrupt(fiber))
   const second = yield* wishOr(over, wishes)
   if (typeof second === "string") {
     yield* report.tell("Not waiting for its end any longer.")

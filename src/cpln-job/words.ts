@@ -9,7 +9,7 @@ export const stateOf = (result: Result): string =>
 /** True when the command line is to end with exit code 0. */
 export const isGood = (result: Result): boolean =>
   result._tag === "Detached" ||
-  result._tag === "Left" ||
+  (result._tag === "Left" && result.commandId !== undefined) ||
   (result._tag === "Ended" && result.ending.state === "completed")
 
 export const endingOf = (result: Result): Ending | undefined =>
