@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { parse } from "yaml"
 import { problemText } from "../../../src/job/problem.ts"
+import { toApply } from "../../../src/job/to-apply.ts"
 import { accepted, problems } from "./convert-one.ts"
 
 const page = readFileSync(join(import.meta.dirname, "../../../docs/jobs.md"), "utf8")
@@ -30,6 +31,11 @@ describe("the examples of docs/jobs.md", () => {
     }).toEqual(parse(blocks("yaml command")[0] ?? ""))
     expect(job.policy?.body).toEqual(parse(blocks("yaml policy")[0] ?? ""))
     expect(job.warnings).toHaveLength(1)
+  })
+
+  it("give what is to be applied where the agent may write neither identity nor policy", () => {
+    const { identity, policy } = accepted(parse(blocks("yaml manifest")[0] ?? ""))
+    expect(page).toContain(`\n${toApply({ ...identity?.body, gvc: "dev" }, policy?.body ?? {})}\n\`\`\``)
   })
 
   it("are refused at the paths and in the words that the page shows", () => {
