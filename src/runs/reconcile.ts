@@ -211,8 +211,8 @@ const policyOf = Effect.fnUntraced(function* (run: FlowRun, view: RunView, memor
     if (prepared._tag === "Success") {
       memory.deadline = prepared.success.deadline ?? null
       memory.streamOutput ??= prepared.success.streamOutput
-    } else if (prepared.failure._tag === "RunRefused") {
-      // It could not be launched any more; that is no reason against the job that runs.
+    } else if (prepared.failure._tag === "RunRefused" || prepared.failure._tag === "OtherInfrastructure") {
+      // It could not be launched here any more; that is no reason against the job that runs.
       memory.deadline = null
     }
   }
