@@ -9,14 +9,17 @@ import {
   Random,
   Redacted,
   References,
+  Result,
   Schema
 } from "effect"
 import { Command, Flag } from "effect/cli"
 import { SecureRandom } from "effect/crypto"
 import { layer } from "../emulator/emulator.ts"
+import { ruleOfText } from "../emulator/faults/rule.ts"
 import { finalStages } from "../emulator/jobs/run-state.ts"
 import { Listener } from "../emulator/listener.ts"
 import { defaults, type EmulatorSettings, realTimes } from "../emulator/settings.ts"
+import { faultFlags, scenarioOf } from "./emulator-faults.ts"
 
 class BadFlag extends Schema.TaggedError<BadFlag>()("BadFlag", {
   flag: Schema.String,
@@ -67,13 +70,14 @@ const flags = {
   grace: seconds("grace", `from a stop to SIGKILL, s (${inSeconds(defaults.grace)})`),
   realTimes: described(
     Flag.Boolean("real-times").pipe(Flag.withDefault(false)),
-    "as the service: start 14 s, SIGTERM 45 s, SIGKILL 90 s"
+    "as the service: start 14 s, SIGTERM 45 s, SIGKILL 90 s, deadlines 91 to 123 s late"
   ),
   pageSize: described(
     Flag.Int("page-size").pipe(Flag.withDefault(defaults.pageSize)),
     `items in a page (${defaults.pageSize})`
   ),
-  seed: described(Flag.String("seed").pipe(Flag.optional), "makes ids and names repeat"),
+  ...faultFlags,
+  seed: described(Flag.String("seed").pipe(Flag.optional), "makes ids, names and chances repeat"),
   logLevel: described(
     oneOf("log-level", ["debug", "info", "warning", "error"], "info"),
     "debug, info, warning or error (info)"
@@ -101,10 +105,13 @@ const between = (flag: string, value: number, least: number, most: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new BadFlag({ flag, reason: `takes a whole number from ${least} to ${most}` }))
 
+const lateKill = Result.match(ruleOfText("late-kill"), { onFailure: () => [], onSuccess: (rule) => [rule] })
+
 const orgName = /^[a-z]([-a-z0-9]*[a-z0-9])?$/u
 
 const settingsOf = Effect.fn("cli.emulator.settings")(function* (
-  input: Input
+  input: Input,
+  faults: EmulatorSettings["faults"]
 ): Effect.fn.Return<EmulatorSettings, BadFlag, SecureRandom.SecureRandom> {
   const wrong = input.orgs.find((org) => !orgName.test(org))
   if (wrong !== undefined)
@@ -114,6 +121,8 @@ const settingsOf = Effect.fn("cli.emulator.settings")(function* (
   const usual = input.realTimes ? { ...defaults, ...realTimes } : defaults
   return {
     ...usual,
+    // With the service a deadline is noticed at once, and carried out long after.
+    faults: input.realTimes ? [...faults, ...lateKill] : faults,
     host: input.host,
     port: yield* between("port", input.port, 0, 65_535),
     token: input.open ? undefined : Option.getOrElse(input.token, () => Redacted.make(drawn)),
@@ -147,7 +156,8 @@ const directions = (url: string, token: string, { mode, orgs }: EmulatorSettings
   ].join("\n")
 
 const handler = Effect.fn("cli.emulator")(function* (input: Input) {
-  const settings = yield* settingsOf(input)
+  const scenario = yield* scenarioOf(input)
+  const settings = yield* settingsOf(input, scenario.faults)
   const token = settings.token === undefined ? "any" : Redacted.value(settings.token)
   const ready = Effect.gen(function* () {
     const { url } = yield* Listener
@@ -170,7 +180,8 @@ const handler = Effect.fn("cli.emulator")(function* (input: Input) {
       )
     )
   )
-  yield* Option.isSome(input.seed) ? Random.withSeed(running, input.seed.value) : running
+  const seed = Option.getOrElse(input.seed, () => scenario.seed)
+  yield* seed === undefined ? running : Random.withSeed(running, seed)
 })
 
 export const emulator = Command.make("emulator", flags, handler).pipe(
