@@ -24,6 +24,9 @@ import { resourceRoutes } from "./resources/routes.ts"
 import { route } from "./router.ts"
 import { Scheduler } from "./scheduler.ts"
 import * as Server from "./server.ts"
+import * as Schedules from "./services/schedules.ts"
+import { Services } from "./services/services.ts"
+import { Volumes } from "./services/volumes.ts"
 import { type EmulatorSettings, Settings } from "./settings.ts"
 import { Store } from "./store.ts"
 import { workloadRoutes } from "./workload/routes.ts"
@@ -105,7 +108,10 @@ export const layer = (settings: EmulatorSettings) => {
     Layer.provide(World.layer),
     Layer.provide(routes),
     Layer.provide(Layer.effect(RequestFaults.RequestFaults, RequestFaults.make)),
+    Layer.provide(Schedules.layer),
     Layer.provide(Jobs.layer),
+    Layer.provide(settings.mode === "virtual" ? Services.none : Services.layer),
+    Layer.provide(Volumes.layer),
     Layer.provide(RunFaults.layer),
     Layer.provide(driver),
     Layer.provide(Auth.layer),

@@ -29,6 +29,8 @@ export interface EmulatorSettings {
   readonly pageSize: number
   /** How many finished commands are kept, over all workloads. */
   readonly keepCommands: number
+  /** Commands of this machine in place of the entrypoints of images, by the image's name with or without its tag. */
+  readonly images: Readonly<Record<string, string>>
   /** What goes wrong from the start on. */
   readonly faults: ReadonlyArray<Rule>
   /** A folder that outlives the emulator; without one nothing does. */
@@ -51,6 +53,7 @@ export const defaults: EmulatorSettings = {
   preStop: 1_000,
   pageSize: 50,
   keepCommands: 20_000,
+  images: {},
   faults: [],
   state: undefined
 }

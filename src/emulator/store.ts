@@ -72,6 +72,10 @@ export interface Replica {
 /** Called after a write, in the same step; it must not fail. */
 export type Watcher = (resource: Resource, what: "made" | "changed" | "removed") => void
 
+/** The name of a run's execution, which its pod's begins with. */
+export const executionOf = ({ id, execution }: Pick<Command, "execution" | "id">): string =>
+  execution ?? `command-${id}`
+
 export interface NewResource extends Place {
   readonly kind: string
   readonly id: string
@@ -300,6 +304,7 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
       finished.delete(command)
       shelf?.all.delete(command.id)
       shelf?.live.delete(command.id)
+      shelf?.runs.delete(command.id)
       if (command.run.replica !== undefined) shelf?.pods.delete(command.run.replica)
       const past = shelf?.history.get(command.location)
       if (past?.includes(command))

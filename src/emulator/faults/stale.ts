@@ -86,6 +86,14 @@ const make = Effect.gen(function* () {
   const liveAt = (workload: string, time: number): ReadonlyMap<string, Command> =>
     new Map([...commandsAt(workload, time)].filter(([, { run }]) => !isFinal(run.stage)))
 
+  const runsAt = (workload: string, time: number): ReadonlyMap<string, Command> =>
+    new Map(
+      [...base.history(workload), ...base.liveRuns(workload).values()].flatMap((command) => {
+        const seen = commandAt(command, time)
+        return seen === undefined || isFinal(seen.run.stage) ? [] : [[seen.id, seen] as const]
+      })
+    )
+
   const store = Store.of({
     ...base,
     get: (path) => (past === undefined ? base.get(path) : resourceAt(path, past)),
@@ -125,6 +133,7 @@ const make = Effect.gen(function* () {
     },
     commands: (workload) => (past === undefined ? base.commands(workload) : commandsAt(workload, past)),
     liveCommands: (workload) => (past === undefined ? base.liveCommands(workload) : liveAt(workload, past)),
+    liveRuns: (workload) => (past === undefined ? base.liveRuns(workload) : runsAt(workload, past)),
     history: (workload) => {
       if (past === undefined) return base.history(workload)
       const time = past

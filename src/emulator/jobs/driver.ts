@@ -17,7 +17,7 @@ export interface PodContainer {
   readonly env: Readonly<Record<string, string>>
   readonly workingDir: string | undefined
   /** Folders of this machine that stand for the volumes mounted at the paths. */
-  readonly volumes?: ReadonlyArray<{ readonly path: string; readonly folder: string }>
+  readonly volumes?: ReadonlyArray<{ readonly path: string; readonly folder: string }> | undefined
 }
 
 /** What becomes of a container that ended by itself: a job's policy, or that of a workload that serves. */
@@ -34,7 +34,7 @@ export interface Pod {
   /** In order; the run ends when the last one does. */
   readonly containers: ReadonlyArray<PodContainer>
   /** `Never` where it is left out. */
-  readonly restarts?: Restarts
+  readonly restarts?: Restarts | undefined
 }
 
 /** A program to be run beside those of a container, in its environment and folder. */
@@ -58,7 +58,7 @@ export class Driver extends Context.Service<
     /**
      * Starts all containers and returns when the last has ended. Emits `ContainerEnded` for each, as it ends, with its
      * exit code (128 + signal for one that was killed), or `ContainerRestarted` for one that ended and will be started
-     * again. Where the pod says what restarts, `ContainerStarted` tells of each process. Interruption kills what is left.
+     * again. Where anything restarts, `ContainerStarted` tells of each process. Interruption kills what is left.
      */
     run(pod: Pod, emit: (event: RunEvent) => Effect.Effect<void>): Effect.Effect<void>
     /** To every process of every container of the pod, none of which restarts any more; nothing for a pod that is gone. */

@@ -8,15 +8,18 @@ import { Cause, Clock, Context, Deferred, Effect, FiberMap, Layer, Result } from
 import { Auth } from "../auth.ts"
 import { type ApiError, badRequest } from "../errors.ts"
 import { type Fault, textIn } from "../faults/faults.ts"
-import { asOutOfMemory, type EndingTimes, RunFaults, type Wait } from "../faults/runs.ts"
+import { asOutOfMemory, RunFaults, type Wait } from "../faults/runs.ts"
 import { suffix, uuid } from "../ids.ts"
 import { at, type Json, type JsonObject, listOf, numberOf, objectOf, textOf } from "../json.ts"
 import { Listener } from "../listener.ts"
 import { gvcOf, locationsOf } from "../resources/gvc.ts"
 import { type Plan, Scheduler } from "../scheduler.ts"
 import { Settings } from "../settings.ts"
-import { type Command, type Resource, runType, Store } from "../store.ts"
+import { Services } from "../services/services.ts"
+import { Volumes } from "../services/volumes.ts"
+import { type Command, executionOf, type Resource, runType, Store } from "../store.ts"
 import { commandProblems } from "../workload/command-rules.ts"
+import { endingTimes } from "../workload/ending.ts"
 import { Driver, type Pod } from "./driver.ts"
 import { composePod } from "./pod.ts"
 import { type FinalStage, isFinal, pending, type RunEvent, type RunState, transition } from "./run-state.ts"
@@ -28,6 +31,8 @@ export class Jobs extends Context.Service<
     submit(workload: Resource, body: Json | undefined): Effect.Effect<Command, ApiError>
     /** The workload is gone: so are its commands, and soon its pods. */
     abandon(workload: Resource): Effect.Effect<void>
+    /** The schedule of a workload has come to a moment: a run starts, as far as those that live allow it. */
+    fire(workload: Resource, location: string, moment: number): Effect.Effect<void>
   }
 >()("emulator/jobs/Jobs") {
   static readonly layer = Layer.effect(
@@ -61,6 +66,8 @@ const make = Effect.gen(function* () {
   const driver = yield* Driver
   const auth = yield* Auth
   const faults = yield* RunFaults
+  const services = yield* Services
+  const volumes = yield* Volumes
   const { url } = yield* Listener
   const pods = yield* FiberMap.make<string, void>()
   const affairs = new Map<string, Affairs>()
@@ -143,7 +150,9 @@ const make = Effect.gen(function* () {
       const composed = composePod(workload, command, replica, {
         store,
         endpoint: url,
-        token: auth.podToken(workload.path)
+        token: auth.podToken(workload.path),
+        images: settings.images,
+        volumeFolder: (set) => volumes.folderOf(workload, set, command.location)
       })
       if (composed._tag === "Waits") {
         const now = yield* Clock.currentTimeMillis
@@ -173,7 +182,7 @@ const make = Effect.gen(function* () {
 
   const replicaOf = (command: Command) =>
     command.run.replica === undefined
-      ? Effect.map(suffix(5), (end) => `command-${command.id}-${end}`)
+      ? Effect.map(suffix(5), (end) => `${executionOf(command)}-${end}`)
       : Effect.succeed(command.run.replica)
 
   /** The pod as the driver runs it; side containers of which a fault says so stay until the pod is killed. */
@@ -264,8 +273,12 @@ const make = Effect.gen(function* () {
   const carryOutStop = (stop: Command, run: Command | undefined) =>
     Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
+      const replica = textOf(stop.spec["replica"]) ?? ""
+      if (run === undefined && (yield* services.stop(stop.workload, replica))) {
+        return step(stop, "completed", now)
+      }
       if (run === undefined || isFinal(run.run.stage)) {
-        return step(stop, "failed", now, `replica ${textOf(stop.spec["replica"])} does not exist`)
+        return step(stop, "failed", now, `replica ${replica} does not exist`)
       }
       step(stop, "running", now)
       const ignored = faults.choose("stop-ignored", run)
@@ -290,7 +303,14 @@ const make = Effect.gen(function* () {
       if (!isFinal(run.run.stage)) terminate(run, yield* Clock.currentTimeMillis)
     })
 
-  const add = (workload: Resource, body: JsonObject, id: string, now: number, run: RunState): Command => {
+  const add = (
+    workload: Resource,
+    body: JsonObject,
+    id: string,
+    now: number,
+    run: RunState,
+    execution?: string
+  ): Command => {
     const spec = objectOf(body["spec"])
     return store.addCommand({
       id,
@@ -303,15 +323,17 @@ const make = Effect.gen(function* () {
       created: now,
       lastModified: now,
       version: 1,
+      ...(execution === undefined ? {} : { execution }),
       run
     })
   }
 
   const submitRun = (workload: Resource, body: JsonObject, id: string, now: number): Command => {
-    const names = listOf(at(workload.body, ["spec", "containers"])).map(
-      (each) => textOf(at(each, ["name"])) ?? ""
-    )
-    const command = add(workload, body, id, now, pending(names))
+    return begun(workload, add(workload, body, id, now, pending(containerNames(workload))), now)
+  }
+
+  /** Plans the start of a run, and its deadline. */
+  const begun = (workload: Resource, command: Command, now: number): Command => {
     const deadline =
       numberOf(command.spec["activeDeadlineSeconds"]) ??
       numberOf(at(workload.body, ["spec", "job", "activeDeadlineSeconds"]))
@@ -363,12 +385,22 @@ const make = Effect.gen(function* () {
     }
   })
 
-  return Jobs.of({ submit, abandon })
+  const fire = Effect.fnUntraced(function* (workload: Resource, location: string, moment: number) {
+    const policy = at(workload.body, ["spec", "job", "concurrencyPolicy"]) ?? "Forbid"
+    const live = [...store.liveRuns(workload.path).values()].filter(
+      (run) => run.execution !== undefined && run.location === location
+    )
+    if (policy === "Forbid" && live.length > 0) return
+    if (policy === "Replace") yield* Effect.forEach(live, (run) => end(run, "cancelled"), { discard: true })
+    const now = yield* Clock.currentTimeMillis
+    // Named as Kubernetes names them, by the minute.
+    const execution = `${workload.name}-${Math.floor(moment / 60_000)}`
+    const body = { type: runType, spec: { location } }
+    begun(workload, add(workload, body, yield* uuid, now, pending(containerNames(workload)), execution), now)
+  })
+
+  return Jobs.of({ submit, abandon, fire })
 })
 
-/** In milliseconds from the stop on. The workload's own grace wins over the default of the emulator. */
-const endingTimes = (workload: Resource | undefined, settings: Settings["Service"]): EndingTimes => {
-  const own = numberOf(at(workload?.body, ["spec", "rolloutOptions", "terminationGracePeriodSeconds"]))
-  const grace = own === undefined ? settings.grace : own * 1000
-  return { grace, preStop: Math.min(grace, settings.preStop ?? grace / 2) }
-}
+const containerNames = ({ body }: Resource): ReadonlyArray<string> =>
+  listOf(at(body, ["spec", "containers"])).map((each) => textOf(at(each, ["name"])) ?? "")

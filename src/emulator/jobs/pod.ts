@@ -5,7 +5,11 @@
  */
 import { at, type Json, listOf, objectOf, textOf } from "../json.ts"
 import { envOf, gvcOf, aliasOf } from "../resources/gvc.ts"
+import { lastSegment } from "../links.ts"
+import { withAddresses } from "../services/names.ts"
+import { portsOf } from "../services/scale.ts"
 import { type Command, type Resource, type Store } from "../store.ts"
+import { typeOf } from "../workload/rules.ts"
 import { resolved } from "../workload/secrets.ts"
 import type { Pod, PodContainer } from "./driver.ts"
 
@@ -14,7 +18,14 @@ export interface PodPlace {
   /** Base of the API, for `CPLN_ENDPOINT`. */
   readonly endpoint: string
   readonly token: string
+  /** Commands of this machine in place of the entrypoints of images, by the image's name with or without its tag. */
+  readonly images?: Readonly<Record<string, string>>
+  /** The folder that stands for a volume set; undefined for one that is not there. */
+  readonly volumeFolder?: (name: string) => string | undefined
 }
+
+/** What is asked of a pod besides its workload: a run by command has overrides. */
+export type Asked = Pick<Command, "location" | "spec" | "workloadVersion">
 
 export type Composed =
   | { readonly _tag: "Pod"; readonly pod: Pod }
@@ -57,9 +68,35 @@ const givenEnv = (container: Json, override: Json | undefined, gvcEnv: ReadonlyA
   return env
 }
 
+const withoutTag = (image: string): string => image.replace(/(?:@[^/]*|:[^/:]*)$/u, "")
+
+/** The entrypoint that an image is said to have here. */
+const entrypointOf = (image: string, images: PodPlace["images"] = {}): string | undefined => {
+  const bare = withoutTag(image)
+  const name = [image, bare, lastSegment(bare)].find((each) => Object.hasOwn(images, each))
+  return name === undefined ? undefined : images[name]
+}
+
+const volumeSet = "cpln://volumeset/"
+
+/** Volume sets that exist; other volumes cannot be had here. */
+const volumesOf = (container: Json, folder: PodPlace["volumeFolder"]): PodContainer["volumes"] =>
+  listOf(at(container, ["volumes"])).flatMap((volume) => {
+    const uri = textOf(at(volume, ["uri"])) ?? ""
+    const path = textOf(at(volume, ["path"]))
+    const found = uri.startsWith(volumeSet) ? folder?.(uri.slice(volumeSet.length)) : undefined
+    return path === undefined || found === undefined ? [] : [{ path, folder: found }]
+  })
+
+/** What restarts: a job by its own word, everything else always. */
+const restartsOf = ({ body }: Resource): Pod["restarts"] => {
+  if (typeOf(body) !== "cron") return "Always"
+  return at(body, ["spec", "job", "restartPolicy"]) === "OnFailure" ? "OnFailure" : "Never"
+}
+
 export const composePod = (
   workload: Resource,
-  command: Command,
+  command: Asked,
   replica: string,
   place: PodPlace
 ): Composed => {
@@ -86,8 +123,9 @@ export const composePod = (
       if (found === undefined) {
         return { _tag: "Waits", container: containerName, message: `${value} cannot be resolved` }
       }
-      env.set(key, found)
+      env.set(key, withAddresses(found, org, store))
     }
+    const [port] = portsOf(objectOf(container))
     put(
       env,
       Object.entries({
@@ -104,6 +142,7 @@ export const composePod = (
         CPLN_IMAGE: image,
         CPLN_GLOBAL_ENDPOINT: `${name}-${alias}.cpln.app`,
         CPLN_NAME: containerName,
+        ...(port === undefined ? {} : { PORT: String(port) }),
         ...(index === 0 ? { CPLN_MAIN: containerName } : {})
       }).map(([key, value]) => ({ name: key, value }))
     )
@@ -111,15 +150,25 @@ export const composePod = (
     containers.push({
       name: containerName,
       image,
-      command: textOf(field("command")),
+      command: textOf(field("command")) ?? entrypointOf(image, place.images),
       args: listOf(args).map(String),
       env: Object.fromEntries([...env].map(([key, value]) => [key, expanded(value, env)])),
-      workingDir: textOf(at(container, ["workingDir"]))
+      workingDir: textOf(at(container, ["workingDir"])),
+      volumes: volumesOf(container, place.volumeFolder)
     })
   }
   const { location, workloadVersion } = command
   return {
     _tag: "Pod",
-    pod: { org, gvc, workload: name, location, replica, workloadVersion, containers }
+    pod: {
+      org,
+      gvc,
+      workload: name,
+      location,
+      replica,
+      workloadVersion,
+      containers,
+      restarts: restartsOf(workload)
+    }
   }
 }

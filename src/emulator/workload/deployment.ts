@@ -8,7 +8,7 @@ import { isFinal, type RunState } from "../jobs/run-state.ts"
 import { at, type Json, type JsonObject, listOf, numberOf, object, objectOf, textOf } from "../json.ts"
 import { gvcOf } from "../resources/gvc.ts"
 import { iso } from "../resources/reader.ts"
-import { type Command, type Resource, runType, type Store } from "../store.ts"
+import { type Command, executionOf, type Resource, type ServedContainer, type Store } from "../store.ts"
 import { defaultCpu, defaultMemory } from "./container-rules.ts"
 import { mebibytes, millicores } from "./quantity.ts"
 import { isReady, type LocationState, locationStates } from "./readiness.ts"
@@ -92,7 +92,7 @@ const containerViews = (resource: Resource, command: Command): JsonObject =>
 export const executionView = (resource: Resource, command: Command): JsonObject => {
   const { run } = command
   return object({
-    name: `command-${command.id}`,
+    name: executionOf(command),
     workloadVersion: command.workloadVersion,
     status: statusOf(run),
     startTime: run.startTime === undefined ? undefined : iso(run.startTime),
@@ -108,36 +108,53 @@ export const executionView = (resource: Resource, command: Command): JsonObject 
 const executions = (resource: Resource, location: string, store: Store["Service"]): ReadonlyArray<Json> => {
   const limit = numberOf(at(resource.body, ["spec", "job", "historyLimit"])) ?? defaultHistory
   const past = store.history(resource.path).filter((command) => command.location === location)
-  const live = [...store.liveCommands(resource.path).values()].filter(
-    (command) => command.type === runType && command.location === location
-  )
+  const live = [...store.liveRuns(resource.path).values()].filter((command) => command.location === location)
   return [...past.slice(-limit), ...live].map((command) => executionView(resource, command))
 }
 
+const restartsOf = (state: ServedContainer | undefined): JsonObject =>
+  state === undefined || state.exitCode === undefined
+    ? {}
+    : object({
+        exitCode: state.exitCode,
+        reason: state.reason,
+        count: state.restarts,
+        lastRestartTime: state.endedAt === undefined ? undefined : iso(state.endedAt)
+      })
+
+/** A container over all replicas: the one that is in trouble speaks for it. */
+const servedView = (container: JsonObject, state: LocationState): JsonObject => {
+  const name = textOf(container["name"]) ?? ""
+  const states = state.replicas
+    ?.filter(({ isCurrent }) => isCurrent)
+    .map(({ containers }) => containers[name])
+  const ready = states?.filter((each) => each?.ready === true).length ?? state.wanted
+  const speaker = states?.find((each) => each?.ready !== true) ?? states?.[0]
+  return object({
+    name,
+    image: container["image"],
+    ready: isReady(state) && ready >= state.wanted,
+    message: speaker?.message ?? "",
+    resources: { ...resources(container, state.wanted), replicasReady: ready },
+    restarts: restartsOf(speaker)
+  })
+}
+
 const versions = (resource: Resource, state: LocationState, store: Store["Service"]): ReadonlyArray<Json> => {
-  const ready = isReady(state)
   return [
     {
       name: `${resource.name}-${resource.version}`,
       created: iso(resource.lastModified),
       workload: resource.version,
       gvc: gvcOf(resource, store)?.version ?? 1,
-      ready,
+      ready: isReady(state),
       message: "",
       zone: "",
       containers: Object.fromEntries(
-        containersOf(resource).map((container) => {
-          const name = textOf(container["name"]) ?? ""
-          const view = object({
-            name,
-            image: container["image"],
-            ready,
-            message: "",
-            resources: resources(container, ready ? 1 : 0),
-            restarts: {}
-          })
-          return [name, view]
-        })
+        containersOf(resource).map((container) => [
+          textOf(container["name"]) ?? "",
+          servedView(container, state)
+        ])
       )
     }
   ]

@@ -1,5 +1,5 @@
 /** Workloads as a kind: their rules where other objects are needed, and how they are read back. */
-import { isReady, locationStates } from "./readiness.ts"
+import { isReady, locationStates, readyReplicas } from "./readiness.ts"
 import { type JsonObject, textOf } from "../json.ts"
 import { expandLink } from "../links.ts"
 import { gvcOf } from "../resources/gvc.ts"
@@ -40,8 +40,8 @@ const healthOf = (resource: Resource, store: Store["Service"]): JsonObject => {
     syncFailed: false,
     readyLocations: ready,
     totalLocations: states.length,
-    readyReplicas: ready,
-    totalReplicas: states.length
+    readyReplicas: states.reduce((sum, state) => sum + readyReplicas(state), 0),
+    totalReplicas: states.reduce((sum, { wanted }) => sum + wanted, 0)
   }
 }
 
@@ -66,7 +66,7 @@ export const workloadKind: Kind = {
     status: {
       parentId: gvcOf(resource, store)?.id ?? "",
       internalName: resource.name,
-      currentReplicaCount: 0
+      currentReplicaCount: store.replicas(resource.path)?.length ?? 0
     },
     health: healthOf(resource, store)
   })

@@ -6,8 +6,11 @@ import { collectionPath } from "../links.ts"
 import { Listener } from "../listener.ts"
 import { listAnswer } from "../resources/view.ts"
 import { route } from "../router.ts"
-import { type Resource, runType, Store } from "../store.ts"
+import { isService } from "../services/scale.ts"
+import { type Resource, Store } from "../store.ts"
 import { deploymentViews } from "./deployment.ts"
+import { locationStates, readyReplicas } from "./readiness.ts"
+import { typeOf } from "./rules.ts"
 
 /** The workload that a path names, or a 404. */
 export const workloadOf = ({ params }: Ask, store: Store["Service"]): Result.Result<Resource, ApiError> => {
@@ -15,6 +18,21 @@ export const workloadOf = ({ params }: Ask, store: Store["Service"]): Result.Res
   const path = `${collectionPath(place, "workload")}/${params["workload"]}`
   const found = store.get(path)
   return found === undefined ? Result.fail(notFound(`${path} does not exist`)) : Result.succeed(found)
+}
+
+/** Replicas of a workload that is no job; where they are no processes, they have names all the same. */
+const servedNames = (workload: Resource, store: Store["Service"]): ReadonlyArray<string> => {
+  if (!isService(workload)) return []
+  const replicas = store.replicas(workload.path)
+  if (replicas !== undefined) return replicas.map(({ name }) => name)
+  const generation = workload.id.slice(0, 8)
+  return locationStates(workload, store).flatMap((state) =>
+    Array.from({ length: readyReplicas(state) }, (_, index) =>
+      typeOf(workload.body) === "stateful"
+        ? `${workload.name}-${index}`
+        : `${workload.name}-${generation}-${state.location}-${index}`
+    )
+  )
 }
 
 export const workloadRoutes = Effect.gen(function* () {
@@ -47,8 +65,8 @@ export const workloadRoutes = Effect.gen(function* () {
 
   const replicas = (ask: Ask) =>
     about(ask, (workload) => {
-      const live = [...store.liveCommands(workload.path).values()].filter(({ type }) => type === runType)
-      return ok({ items: live.flatMap(({ run }) => run.replica ?? []), links: [] })
+      const live = [...store.liveRuns(workload.path).values()].flatMap(({ run }) => run.replica ?? [])
+      return ok({ items: [...live, ...servedNames(workload, store)], links: [] })
     })
 
   const events = (ask: Ask) =>

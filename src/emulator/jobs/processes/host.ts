@@ -170,13 +170,16 @@ export const runGroup = (ask: GroupAsk): Effect.Effect<GroupEnd> =>
 
 /**
  * Kills processes that left their group but kept the environment that their container gave them: `HOSTNAME` is the
- * replica's name. Returns how many there were. Only Linux shows such processes.
+ * replica's name, and `CPLN_ENDPOINT`, which the names lead to, tells the replicas of two emulators apart. Returns how many
+ * there were. Only Linux shows such processes.
  */
-export const killByHostname = (replicas: ReadonlySet<string>): number => {
+export const killByHostname = (replicas: ReadonlyMap<string, string | undefined>): number => {
   let killed = 0
   for (const pid of processes()) {
-    const hostname = hostnameOf(pid)
+    const variables = environmentOf(pid)
+    const hostname = valueIn(variables, "HOSTNAME")
     if (hostname === undefined || !replicas.has(hostname) || Number(pid) === process.pid) continue
+    if (valueIn(variables, "CPLN_ENDPOINT") !== replicas.get(hostname)) continue
     try {
       process.kill(Number(pid), "SIGKILL")
       killed++
@@ -193,13 +196,20 @@ const processes = (): ReadonlyArray<string> => {
   }
 }
 
-const hostnameOf = (pid: string): string | undefined => {
+const environmentOf = (pid: string): string => {
   try {
-    const variables = readFileSync(`/proc/${pid}/environ`, "latin1")
-    return /(?:^|\0)HOSTNAME=([^\0]*)/u.exec(variables)?.[1]
+    return readFileSync(`/proc/${pid}/environ`, "latin1")
   } catch {
-    return undefined
+    return ""
   }
+}
+
+const valueIn = (variables: string, name: string): string | undefined => {
+  const start = `${name}=`
+  return variables
+    .split("\0")
+    .find((each) => each.startsWith(start))
+    ?.slice(start.length)
 }
 
 export type FileKind = "absent" | "folder" | "executable" | "other"

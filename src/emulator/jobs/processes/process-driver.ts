@@ -45,6 +45,8 @@ interface Settled {
 interface Here {
   readonly groups: Set<Group>
   readonly containers: Map<string, Settled>
+  /** The API that its containers know. */
+  readonly endpoint: string | undefined
   /** It was told to end: nothing of it is started again. */
   isStopping: boolean
   readonly stopping: Deferred.Deferred<void>
@@ -75,7 +77,7 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
       removeFolder
     )
     const pods = new Map<string, Here>()
-    const toSweep = new Set<string>()
+    const toSweep = new Map<string, string | undefined>()
     const sweeping = yield* Semaphore.make(1)
     let lastStamp = 0n
 
@@ -99,7 +101,8 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
       Effect.sync(() =>
         atExit(() => {
           for (const replica of pods.keys()) signalAll(replica, "SIGKILL")
-          if (pods.size > 0) killByHostname(new Set(pods.keys()))
+          if (pods.size > 0)
+            killByHostname(new Map([...pods].map(([replica, { endpoint }]) => [replica, endpoint])))
           removeFolderNow(root)
         })
       ),
@@ -109,11 +112,11 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
     /** One look serves all pods that ended by then. */
     const sweep = (replica: string): Effect.Effect<void> =>
       Effect.suspend(() => {
-        toSweep.add(replica)
+        toSweep.set(replica, pods.get(replica)?.endpoint)
         return sweeping.withPermit(
           Effect.suspend(() => {
             if (!toSweep.has(replica)) return Effect.void
-            const replicas = new Set(toSweep)
+            const replicas = new Map(toSweep)
             toSweep.clear()
             return sweepAll(replicas)
           })
@@ -164,7 +167,7 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
               onStarted: (group) => pods.get(pod.replica)?.groups.add(group),
               onOutput: (stream, bytes) => output[stream].push(bytes)
             }).pipe(Effect.map((end) => endingOf(container, end)))
-      if (program._tag === "Found" && pod.restarts !== undefined) {
+      if (program._tag === "Found" && (pod.restarts ?? "Never") !== "Never") {
         yield* emit({ _tag: "ContainerStarted", container: container.name })
       }
       const ending = yield* running.pipe(
@@ -207,6 +210,7 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
           const here: Here = {
             groups: new Set(),
             containers: new Map(),
+            endpoint: pod.containers[0]?.env["CPLN_ENDPOINT"],
             isStopping: false,
             stopping: Deferred.makeUnsafe()
           }
@@ -262,7 +266,7 @@ export const processDriver: Layer.Layer<Driver, never, LogStore> = Layer.effect(
   })
 )
 
-const sweepAll = Effect.fnUntraced(function* (replicas: ReadonlySet<string>) {
+const sweepAll = Effect.fnUntraced(function* (replicas: ReadonlyMap<string, string | undefined>) {
   for (let round = 0; round < mostSweeps; round++) {
     if (killByHostname(replicas) === 0) return
     yield* Effect.sleep("20 millis")
