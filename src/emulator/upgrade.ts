@@ -1,5 +1,5 @@
 /**
- * WebSocket upgrades: the live tail of the logs.
+ * WebSocket upgrades: the live tail of the logs, and terminals.
  *
  * Invariant: who may not tail is told by the status of the upgrade, before any socket exists; a socket that was accepted is
  * closed when its tail ends, whoever ended it.
@@ -13,6 +13,7 @@ import { Faults, numberIn, type Subject, textIn } from "./faults/faults.ts"
 import { LogStore } from "./logs/log-store.ts"
 import { checkTail, tail, type TailSocket } from "./logs/routes.ts"
 import { Store } from "./store.ts"
+import { makeTerminal } from "./terminal/terminal.ts"
 
 const tailPath = /^\/logs\/org\/([^/]+)\/loki\/api\/v1\/tail$/u
 
@@ -70,6 +71,7 @@ export const makeUpgrade = Effect.gen(function* () {
   const faults = yield* Faults
   const logs = yield* Effect.context<LogStore>()
   const { orgs } = yield* Store
+  const terminal = yield* makeTerminal
   const server = new WebSocketServer({ noServer: true })
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -78,9 +80,16 @@ export const makeUpgrade = Effect.gen(function* () {
     })
   )
 
+  const accept = (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    Effect.callback<WebSocket>((resume) =>
+      server.handleUpgrade(request, socket, head, (accepted) => resume(Effect.succeed(accepted)))
+    )
+
   return Effect.fnUntraced(function* (request: IncomingMessage, socket: Duplex, head: Buffer) {
     socket.on("error", () => socket.destroy())
     const url = new URL(request.url ?? "/", "http://localhost")
+    // A terminal's token comes in its first frame.
+    if (url.pathname === "/exec") return yield* Effect.flatMap(accept(request, socket, head), terminal)
     const org = tailPath.exec(url.pathname)?.[1]
     const principal = auth.identify(request.headers.authorization)
     if (principal === undefined) return yield* refuse(socket, 401, "Unauthorized")
@@ -98,9 +107,7 @@ export const makeUpgrade = Effect.gen(function* () {
     }
     const asked = yield* Effect.result(checkTail(url.searchParams))
     if (Result.isFailure(asked)) return yield* refuse(socket, 400, asked.failure.message)
-    const client = yield* Effect.callback<WebSocket>((resume) =>
-      server.handleUpgrade(request, socket, head, (accepted) => resume(Effect.succeed(accepted)))
-    )
+    const client = yield* accept(request, socket, head)
     const accepted = tailSocket(client)
     const cut = faults.choose("tail-cut", subject)
     const cutting =
