@@ -6,7 +6,9 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
+import { at, listOf } from "./json.ts"
 import { Settings } from "./settings.ts"
+import { Store } from "./store.ts"
 
 export type Principal =
   | { readonly _tag: "Owner" }
@@ -22,8 +24,8 @@ export class Auth extends Context.Service<
     /** What a container of the workload finds in `CPLN_TOKEN`. */
     podToken(workload: string): string
     /** A new key of a service account, shown this once. */
-    addKey(org: string, account: string): Effect.Effect<string>
-    /** Keys of an account that is gone open nothing. */
+    addKey(org: string, account: string, name: string): Effect.Effect<string>
+    /** Keys of an account that is gone open nothing, no more than those that were dropped from it. */
     dropKeys(account: string): void
   }
 >()("emulator/Auth") {
@@ -31,11 +33,15 @@ export class Auth extends Context.Service<
     Auth,
     Effect.gen(function* () {
       const { token } = yield* Settings
+      const store = yield* Store
       const random = yield* SecureRandom.SecureRandom
       const secret = yield* random.randomBytes(32)
       const given = token === undefined ? undefined : digest(Redacted.value(token))
       /** By digest, so that a look-up tells nothing of a key. */
-      const keys = new Map<string, string>()
+      const keys = new Map<string, AccountKey>()
+
+      const isKept = ({ account, name }: AccountKey): boolean =>
+        listOf(store.get(account)?.body["keys"]).some((key) => at(key, ["name"]) === name)
 
       const signature = (text: string) => createHmac("sha256", secret).update(text).digest("base64url")
       const podToken = (workload: string) => {
@@ -55,23 +61,30 @@ export class Auth extends Context.Service<
           if (text === "") return undefined
           const seen = digest(text)
           if (given !== undefined && isSame(seen, given)) return owner
-          const account = keys.get(seen.toString("base64url"))
-          if (account !== undefined) return { _tag: "ServiceAccount", account }
+          const key = keys.get(seen.toString("base64url"))
+          if (key !== undefined)
+            return isKept(key) ? { _tag: "ServiceAccount", account: key.account } : undefined
           return podOf(text) ?? (given === undefined ? owner : undefined)
         },
-        addKey: Effect.fnUntraced(function* (org: string, account: string) {
+        addKey: Effect.fnUntraced(function* (org: string, account: string, name: string) {
           const bytes = Buffer.from(yield* random.randomBytes(32))
           const half = bytes.toString("base64url")
           const key = `s${half.slice(0, 20)}.${Buffer.from(`${org}/${account}`).toString("base64url")}.${half.slice(20)}`
-          keys.set(digest(key).toString("base64url"), account)
+          keys.set(digest(key).toString("base64url"), { account, name })
           return key
         }),
         dropKeys: (account) => {
-          for (const [key, of] of keys) if (of === account) keys.delete(key)
+          for (const [key, of] of keys) if (of.account === account) keys.delete(key)
         }
       })
     })
   )
+}
+
+interface AccountKey {
+  /** Link of the service account. */
+  readonly account: string
+  readonly name: string
 }
 
 const podPrefix = "pod."

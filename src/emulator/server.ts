@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { Cause, Clock, Context, Effect, Exit, Layer, Result } from "effect"
 import { type Answer, type Ask, failure } from "./answer.ts"
+import { Access } from "./access/access.ts"
 import { Auth, type Principal } from "./auth.ts"
 import { ApiError, badRequest, tooLarge, unauthorised } from "./errors.ts"
 import { RequestFaults } from "./faults/requests.ts"
@@ -86,6 +87,7 @@ const write = (response: ServerResponse, method: string, answer: Answer): void =
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const auth = yield* Auth
+    const access = yield* Access
     const listener = yield* Listener
     const router = makeRouter(yield* Routes)
     const upgrade = yield* makeUpgrade
@@ -105,6 +107,7 @@ export const layer = Layer.effectDiscard(
       const takesBody = method === "POST" || method === "PUT" || method === "PATCH"
       const body = takesBody ? yield* Effect.flatMap(textOf(request), bodyOf) : undefined
       const ask: Ask = { method, path, params, query, body, principal }
+      yield* access.check(ask)
       return yield* around(handler)(ask)
     })
 

@@ -8,6 +8,8 @@ import { type IncomingMessage, STATUS_CODES } from "node:http"
 import type { Duplex } from "node:stream"
 import { Deferred, Effect, Result } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
+import { Access } from "./access/access.ts"
+import { missing } from "./access/permissions.ts"
 import { Auth } from "./auth.ts"
 import { Faults, numberIn, type Subject, textIn } from "./faults/faults.ts"
 import { LogStore } from "./logs/log-store.ts"
@@ -68,6 +70,7 @@ const tailSocket = (socket: WebSocket): TailSocket => {
 /** What to do with a request for an upgrade. */
 export const makeUpgrade = Effect.gen(function* () {
   const auth = yield* Auth
+  const access = yield* Access
   const faults = yield* Faults
   const logs = yield* Effect.context<LogStore>()
   const { orgs } = yield* Store
@@ -93,9 +96,10 @@ export const makeUpgrade = Effect.gen(function* () {
     const org = tailPath.exec(url.pathname)?.[1]
     const principal = auth.identify(request.headers.authorization)
     if (principal === undefined) return yield* refuse(socket, 401, "Unauthorized")
-    // The token of a pod is not good for the logs host.
-    if (principal._tag === "Pod") return yield* refuse(socket, 403, "Forbidden")
     if (org === undefined || !orgs.includes(org)) return yield* refuse(socket, 404, "Not Found")
+    if (!access.may(principal, { org, kind: "org", permission: "readLogs", path: `/org/${org}` })) {
+      return yield* refuse(socket, 403, missing("readLogs", "org", org))
+    }
     const subject: Subject = {
       path: url.pathname,
       workload: namedWorkload.exec(url.searchParams.get("query") ?? "")?.[1]

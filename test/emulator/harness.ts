@@ -129,4 +129,18 @@ export const withRunner = Effect.fnUntraced(function* (
 })
 
 export const runner = `${gvc}/workload/runner`
+
+/** Gives `runner` an identity that may reveal every secret. */
+export const letReveal = Effect.fnUntraced(function* (cpln: Client) {
+  const identity = `${gvc}/identity/runner`
+  yield* cpln.post(`${gvc}/identity`, { name: "runner" })
+  yield* cpln.post(`${org}/policy`, {
+    name: "runner-reveal",
+    targetKind: "secret",
+    target: "all",
+    bindings: [{ permissions: ["reveal"], principalLinks: [identity] }]
+  })
+  const given = yield* cpln.patch(runner, { spec: { identityLink: identity } })
+  if (given.status !== 200) throw new Error(given.text)
+})
 export const idOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)

@@ -30,7 +30,13 @@ const composed = (
     make("location", location, { provider: "aws" })
     make("gvc", "dev", { spec: { env: world.gvcEnv ?? [] } })
     for (const [name, body] of Object.entries(world.secrets ?? {})) make("secret", name, body)
-    const workload = make("workload", "runner", { spec: { type: "cron", containers } }, "dev")
+    const identityLink = make("identity", "robot", {}, "dev").path
+    make("policy", "reveal", {
+      targetKind: "secret",
+      target: "all",
+      bindings: [{ permissions: ["reveal"], principalLinks: [identityLink] }]
+    })
+    const workload = make("workload", "runner", { spec: { type: "cron", containers, identityLink } }, "dev")
     workload.version = 7
     const command = store.addCommand({
       id: "c1",

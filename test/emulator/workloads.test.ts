@@ -2,7 +2,7 @@
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { describe } from "vitest"
-import { cron, emulator, gvc, location, org, runner, withRunner } from "./harness.ts"
+import { cron, emulator, gvc, letReveal, location, org, runner, withRunner } from "./harness.ts"
 
 type Change = Record<string, unknown>
 
@@ -256,6 +256,7 @@ describe("deployments", () => {
         {},
         withContainer({ env: [{ name: "PASSWORD", value: "cpln://secret/login.password" }] })
       )
+      yield* letReveal(cpln)
       const status = () => Effect.map(cpln.get(`${runner}/deployment/${location}`), ({ json }) => json.status)
       expect(yield* status()).toMatchObject({ ready: false, message: "" })
       yield* cpln.post(`${org}/secret`, { name: "login", type: "dictionary", data: { password: "x" } })

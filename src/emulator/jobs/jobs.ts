@@ -8,7 +8,8 @@ import { Cause, Clock, Context, Deferred, Effect, FiberMap, Layer, Result } from
 import { Auth } from "../auth.ts"
 import { type ApiError, badRequest } from "../errors.ts"
 import { type Fault, textIn } from "../faults/faults.ts"
-import { asOutOfMemory, RunFaults, type Wait } from "../faults/runs.ts"
+import { carryPod, newFate, type PodFate } from "../faults/pods.ts"
+import { RunFaults, type Wait } from "../faults/runs.ts"
 import { suffix, uuid } from "../ids.ts"
 import { at, type Json, type JsonObject, listOf, numberOf, objectOf, textOf } from "../json.ts"
 import { Listener } from "../listener.ts"
@@ -20,9 +21,10 @@ import { Volumes } from "../services/volumes.ts"
 import { type Command, executionOf, type Resource, runType, Store } from "../store.ts"
 import { commandProblems } from "../workload/command-rules.ts"
 import { endingTimes } from "../workload/ending.ts"
-import { Driver, type Pod } from "./driver.ts"
+import { Driver } from "./driver.ts"
 import { composePod } from "./pod.ts"
-import { type FinalStage, isFinal, pending, type RunEvent, type RunState, transition } from "./run-state.ts"
+import { addRecord, step } from "./records.ts"
+import { type FinalStage, isFinal, pending, type RunEvent, transition } from "./run-state.ts"
 
 export class Jobs extends Context.Service<
   Jobs,
@@ -47,17 +49,13 @@ interface Affairs {
   /** The command that asked for its end. */
   stop?: Command
   isEnding: boolean
-  isOutOfMemory: boolean
-  /** Done when the pod was killed. */
-  readonly killed: Deferred.Deferred<void>
+  readonly fate: PodFate
 }
 
 /** A moment for a command to reach its location. */
 const stopDelay = 50
 /** How often a pod that waits for a secret looks again. */
 const waitForSecret = 1000
-/** Exit code of what was killed. */
-const killed = 137
 
 const make = Effect.gen(function* () {
   const store = yield* Store
@@ -75,12 +73,7 @@ const make = Effect.gen(function* () {
   const affairsOf = (command: Command): Affairs => {
     const found = affairs.get(command.id)
     if (found !== undefined) return found
-    const made: Affairs = {
-      plans: [],
-      isEnding: false,
-      isOutOfMemory: false,
-      killed: Deferred.makeUnsafe()
-    }
+    const made: Affairs = { plans: [], isEnding: false, fate: newFate() }
     affairs.set(command.id, made)
     return made
   }
@@ -104,7 +97,7 @@ const make = Effect.gen(function* () {
     if (found === undefined) return
     affairs.delete(command.id)
     found.plans.forEach((plan) => scheduler.cancel(plan))
-    if (found.stop !== undefined) step(found.stop, "completed", now)
+    if (found.stop !== undefined) step(store, found.stop, "completed", now)
     if (command.run.stage === "failed") afterwards(command, now, "corrected")
     afterwards(command, now, "forgotten")
   }
@@ -122,13 +115,6 @@ const make = Effect.gen(function* () {
     scheduler.plan(now + chosen.time, happen)
   }
 
-  const step = (command: Command, stage: RunState["stage"], now: number, message?: string) => {
-    if (isFinal(command.run.stage)) return
-    const times = isFinal(stage) ? { completionTime: now } : { startTime: now }
-    const said = message === undefined ? {} : { message }
-    store.advance(command, { ...command.run, ...times, ...said, stage }, now)
-  }
-
   /** Goes on with the waits of a run, one after another, and then with its start. */
   const wait = (command: Command, [next, ...rest]: ReadonlyArray<Wait>): Effect.Effect<void> =>
     Effect.gen(function* () {
@@ -142,7 +128,7 @@ const make = Effect.gen(function* () {
       if (next.time !== undefined) later(command, now + next.time, wait(command, rest))
     })
 
-  const start = (command: Command): Effect.Effect<void> =>
+  const start = (command: Command, hasWaited = false): Effect.Effect<void> =>
     Effect.gen(function* () {
       const workload = store.get(command.workload)
       if (workload === undefined || isFinal(command.run.stage)) return
@@ -155,12 +141,14 @@ const make = Effect.gen(function* () {
         volumeFolder: (set) => volumes.folderOf(workload, set, command.location)
       })
       if (composed._tag === "Waits") {
-        const now = yield* Clock.currentTimeMillis
-        yield* tell(command, { _tag: "Held", container: composed.container, message: composed.message })
-        return later(command, now + waitForSecret, start(command))
+        // The service says nothing of it, so this is the only place where one can learn why.
+        if (!hasWaited) yield* Effect.logInfo(`emulator: ${executionOf(command)} waits: ${composed.message}`)
+        return later(command, (yield* Clock.currentTimeMillis) + waitForSecret, start(command, true))
       }
       yield* tell(command, { _tag: "Started", replica })
-      const pod = carried(command, composed.pod).pipe(
+      const pod = carryPod(driver, faults, command, composed.pod, affairsOf(command).fate, (event) =>
+        tell(command, event)
+      ).pipe(
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)
             ? Effect.failCause(cause)
@@ -174,6 +162,7 @@ const make = Effect.gen(function* () {
         )
       )
       yield* FiberMap.run(pods, command.id, pod)
+      if (isFinal(command.run.stage)) return
       const now = yield* Clock.currentTimeMillis
       for (const { after, fault } of faults.afterStart(command)) {
         later(command, now + after, strike(command, replica, fault))
@@ -185,37 +174,9 @@ const make = Effect.gen(function* () {
       ? Effect.map(suffix(5), (end) => `${executionOf(command)}-${end}`)
       : Effect.succeed(command.run.replica)
 
-  /** The pod as the driver runs it; side containers of which a fault says so stay until the pod is killed. */
-  const carried = (command: Command, pod: Pod) =>
-    Effect.suspend(() => {
-      const mine = affairsOf(command)
-      const [main] = pod.containers
-      const staying = pod.containers.length > 1 ? faults.choose("sidecar", command) : undefined
-      const held: Array<RunEvent> = []
-      const emit = (event: RunEvent) =>
-        Effect.suspend(() => {
-          const told = mine.isOutOfMemory ? asOutOfMemory(event) : event
-          const isSide = told._tag === "ContainerEnded" && told.container !== main?.name
-          if (staying === undefined || !isSide || Deferred.isDoneUnsafe(mine.killed))
-            return tell(command, told)
-          if (held.length === 0) faults.fired(staying.fault)
-          held.push({ ...told, exitCode: killed })
-          return Effect.void
-        })
-      const released = Effect.suspend(() =>
-        held.length === 0
-          ? Effect.void
-          : Effect.andThen(
-              Deferred.await(mine.killed),
-              Effect.forEach(held, (event) => tell(command, event), { discard: true })
-            )
-      )
-      return Effect.andThen(driver.run(pod, emit), released)
-    })
-
   const kill = (command: Command, replica: string) =>
     Effect.suspend(() => {
-      Deferred.doneUnsafe(affairsOf(command).killed, Effect.void)
+      Deferred.doneUnsafe(affairsOf(command).fate.killed, Effect.void)
       return driver.signal(replica, "SIGKILL")
     })
 
@@ -225,7 +186,7 @@ const make = Effect.gen(function* () {
       faults.fired(fault)
       switch (fault.rule.what) {
         case "oom":
-          affairsOf(command).isOutOfMemory = true
+          affairsOf(command).fate.isOutOfMemory = true
           return yield* kill(command, replica)
         case "vanished":
           forget(command)
@@ -275,12 +236,12 @@ const make = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const replica = textOf(stop.spec["replica"]) ?? ""
       if (run === undefined && (yield* services.stop(stop.workload, replica))) {
-        return step(stop, "completed", now)
+        return step(store, stop, "completed", now)
       }
       if (run === undefined || isFinal(run.run.stage)) {
-        return step(stop, "failed", now, `replica ${replica} does not exist`)
+        return step(store, stop, "failed", now, `replica ${replica} does not exist`)
       }
-      step(stop, "running", now)
+      step(store, stop, "running", now)
       const ignored = faults.choose("stop-ignored", run)
       if (ignored !== undefined) {
         faults.fired(ignored.fault)
@@ -288,7 +249,7 @@ const make = Effect.gen(function* () {
         if (stage === "pending") return
         // The next stop is a new one.
         delete affairsOf(run).stop
-        return step(stop, stage as FinalStage, now)
+        return step(store, stop, stage as FinalStage, now)
       }
       const requested = faults.choose("cancellation-requested", run)
       if (requested === undefined) return yield* end(run, settings.stopStage)
@@ -303,33 +264,9 @@ const make = Effect.gen(function* () {
       if (!isFinal(run.run.stage)) terminate(run, yield* Clock.currentTimeMillis)
     })
 
-  const add = (
-    workload: Resource,
-    body: JsonObject,
-    id: string,
-    now: number,
-    run: RunState,
-    execution?: string
-  ): Command => {
-    const spec = objectOf(body["spec"])
-    return store.addCommand({
-      id,
-      workload: workload.path,
-      type: String(body["type"]),
-      tags: objectOf(body["tags"]),
-      spec,
-      location: textOf(spec["location"]) ?? "",
-      workloadVersion: workload.version,
-      created: now,
-      lastModified: now,
-      version: 1,
-      ...(execution === undefined ? {} : { execution }),
-      run
-    })
-  }
-
   const submitRun = (workload: Resource, body: JsonObject, id: string, now: number): Command => {
-    return begun(workload, add(workload, body, id, now, pending(containerNames(workload))), now)
+    const run = pending(containerNames(workload))
+    return begun(workload, addRecord(store, workload, { body, id, now, run }), now)
   }
 
   /** Plans the start of a run, and its deadline. */
@@ -355,7 +292,7 @@ const make = Effect.gen(function* () {
     if (run !== undefined && affairsOf(run).stop !== undefined) {
       return Result.fail(badRequest(`A stopReplica command for replica ${String(replica)} already exists`))
     }
-    const stop = add(workload, body, id, now, pending([]))
+    const stop = addRecord(store, workload, { body, id, now, run: pending([]) })
     if (run !== undefined) affairsOf(run).stop = stop
     scheduler.plan(now + stopDelay, carryOutStop(stop, run))
     return Result.succeed(stop)
@@ -396,7 +333,8 @@ const make = Effect.gen(function* () {
     // Named as Kubernetes names them, by the minute.
     const execution = `${workload.name}-${Math.floor(moment / 60_000)}`
     const body = { type: runType, spec: { location } }
-    begun(workload, add(workload, body, yield* uuid, now, pending(containerNames(workload)), execution), now)
+    const run = pending(containerNames(workload))
+    begun(workload, addRecord(store, workload, { body, id: yield* uuid, now, run, execution }), now)
   })
 
   return Jobs.of({ submit, abandon, fire })

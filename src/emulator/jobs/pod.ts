@@ -119,9 +119,13 @@ export const composePod = (
     for (const [key, value] of env) {
       const found = value.startsWith("cpln://reference/")
         ? known[value.slice("cpln://reference/".length)]
-        : resolved(value, org, store)
+        : resolved(value, workload, store)
       if (found === undefined) {
-        return { _tag: "Waits", container: containerName, message: `${value} cannot be resolved` }
+        return {
+          _tag: "Waits",
+          container: containerName,
+          message: `${value} is not there, or the identity of the workload may not reveal it`
+        }
       }
       env.set(key, withAddresses(found, org, store))
     }

@@ -5,6 +5,7 @@
  */
 import { Clock, Effect, Result } from "effect"
 import { accepted, type Answer, type Ask, created, ok } from "../answer.ts"
+import { Access } from "../access/access.ts"
 import { Auth } from "../auth.ts"
 import { type ApiError, badRequest, conflict, methodNotAllowed, notFound } from "../errors.ts"
 import { uuid } from "../ids.ts"
@@ -26,6 +27,7 @@ export const resourceRoutes = Effect.gen(function* () {
   const { pageSize } = yield* Settings
   const jobs = yield* Jobs
   const auth = yield* Auth
+  const access = yield* Access
 
   const placeOf = ({ params }: Ask): Place => ({ org: params["org"]!, gvc: params["gvc"] })
 
@@ -153,8 +155,12 @@ export const resourceRoutes = Effect.gen(function* () {
     return {
       itemKind: kind.name,
       path: collectionPath(place, kind.name),
-      all: () =>
-        isOrgWide ? store.listKind(place.org, kind.name) : store.list(collectionPath(place, kind.name)),
+      all: () => {
+        const all = isOrgWide
+          ? store.listKind(place.org, kind.name)
+          : store.list(collectionPath(place, kind.name))
+        return ask.principal._tag === "Owner" ? all : all.filter((each) => access.sees(ask.principal, each))
+      },
       read: resourceReader,
       view: (resource: Resource) => resourceView(resource, store),
       link: (resource: Resource) => resource.path
@@ -183,9 +189,10 @@ export const resourceRoutes = Effect.gen(function* () {
     const { params } = ask
     const account = yield* Effect.fromResult(found({ ...ask, params: { ...params, kind: "serviceaccount" } }))
     const now = yield* Clock.currentTimeMillis
-    const key = yield* auth.addKey(account.org, account.path)
+    const name = (yield* uuid).slice(0, 8)
+    const key = yield* auth.addKey(account.org, account.path, name)
     const entry: JsonObject = {
-      name: (yield* uuid).slice(0, 8),
+      name,
       created: iso(now),
       description: textOf(objectOf(ask.body)["description"]) ?? ""
     }

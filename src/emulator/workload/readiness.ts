@@ -18,15 +18,19 @@ export interface LocationState {
   readonly replicas: ReadonlyArray<Replica> | undefined
 }
 
+/** Values of variables and places of volumes: either may name a secret. */
 const environments = (resource: Resource): ReadonlyArray<string> =>
   listOf(at(resource.body, ["spec", "containers"])).flatMap((container) =>
-    listOf(objectOf(container)["env"]).flatMap((each) => textOf(objectOf(each)["value"]) ?? [])
+    [
+      ...listOf(objectOf(container)["env"]).map((each) => objectOf(each)["value"]),
+      ...listOf(objectOf(container)["volumes"]).map((each) => objectOf(each)["uri"])
+    ].flatMap((each) => textOf(each) ?? [])
   )
 
 /** One for each location of the GVC. */
 export const locationStates = (resource: Resource, store: Store["Service"]): ReadonlyArray<LocationState> => {
   const values = environments(resource).filter((value) => value.startsWith("cpln://secret/"))
-  const waitsForSecret = missingSecrets(values, resource.org, store).length > 0
+  const waitsForSecret = missingSecrets(values, resource, store).length > 0
   const locations = locationsOf(gvcOf(resource, store), store)
   const replicas = store.replicas(resource.path)
   const isJob = !isService(resource)
