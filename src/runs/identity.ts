@@ -80,8 +80,15 @@ const withoutSecrets = Effect.fnUntraced(function* (
   may: "manage" | "given"
 ) {
   if (may === "given") return { linked: false, notes: [] }
-  const made = yield* identityIsThere(secrets, gvc, identity, may)
-  return { linked: made.there, notes: [] }
+  return yield* identityIsThere(secrets, gvc, identity, may).pipe(
+    Effect.map((made): EnsuredIdentity => ({ linked: made.there, notes: [] })),
+    Effect.catchTag(["Refused", "QuotaReached"], ({ message }) =>
+      Effect.succeed<EnsuredIdentity>({
+        linked: false,
+        notes: [`identity ${identity.name} could not be made, and the job needs none: ${message}`]
+      })
+    )
+  )
 })
 
 const withSecrets = Effect.fnUntraced(function* (

@@ -1,7 +1,7 @@
 import { describe, expect } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { parseAllDocuments } from "yaml"
-import { Forbidden } from "../../src/http/errors.ts"
+import { Forbidden, QuotaReached } from "../../src/http/errors.ts"
 import { startAgent } from "./world/agents.ts"
 import { makeBench } from "./world/bench.ts"
 import type { Call, Fault } from "./world/faults.ts"
@@ -217,6 +217,21 @@ describe("where the agent may make no identities", () => {
       })
     )
   }
+
+  scenario("because a quota is reached, a job without secrets runs without one, and that is said", (world) =>
+    Effect.gen(function* () {
+      world.faults.onCall("createIdentity", {
+        kind: "error",
+        error: (call) =>
+          new QuotaReached({ service: call.service, request: call.name, detail: "quota of identities" })
+      })
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      expect(agent.lines.filter((line) => line.includes("the job needs none"))).toHaveLength(1)
+    })
+  )
 
   scenario("what somebody else granted its identity is enough", (world) =>
     Effect.gen(function* () {
