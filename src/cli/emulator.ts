@@ -18,6 +18,8 @@ import { layer } from "../emulator/emulator.ts"
 import { ruleOfText } from "../emulator/faults/rule.ts"
 import { finalStages } from "../emulator/jobs/run-state.ts"
 import { Listener } from "../emulator/listener.ts"
+import type { BadState } from "../emulator/state/state-folder.ts"
+import { keptToken } from "../emulator/state/token.ts"
 import { defaults, type EmulatorSettings, realTimes } from "../emulator/settings.ts"
 import { faultFlags, scenarioOf } from "./emulator-faults.ts"
 
@@ -76,6 +78,7 @@ const flags = {
     Flag.Int("page-size").pipe(Flag.withDefault(defaults.pageSize)),
     `items in a page (${defaults.pageSize})`
   ),
+  state: described(Flag.String("state").pipe(Flag.optional), "folder that keeps everything over a restart"),
   ...faultFlags,
   seed: described(Flag.String("seed").pipe(Flag.optional), "makes ids, names and chances repeat"),
   logLevel: described(
@@ -112,12 +115,13 @@ const orgName = /^[a-z]([-a-z0-9]*[a-z0-9])?$/u
 const settingsOf = Effect.fn("cli.emulator.settings")(function* (
   input: Input,
   faults: EmulatorSettings["faults"]
-): Effect.fn.Return<EmulatorSettings, BadFlag, SecureRandom.SecureRandom> {
+): Effect.fn.Return<EmulatorSettings, BadFlag | BadState, SecureRandom.SecureRandom> {
   const wrong = input.orgs.find((org) => !orgName.test(org))
   if (wrong !== undefined)
     return yield* new BadFlag({ flag: "org", reason: `takes a name, and "${wrong}" is none` })
   const random = yield* SecureRandom.SecureRandom
   const drawn = Buffer.from(yield* random.randomBytes(24)).toString("hex")
+  const state = Option.getOrUndefined(input.state)
   const usual = input.realTimes ? { ...defaults, ...realTimes } : defaults
   return {
     ...usual,
@@ -125,7 +129,12 @@ const settingsOf = Effect.fn("cli.emulator.settings")(function* (
     faults: input.realTimes ? [...faults, ...lateKill] : faults,
     host: input.host,
     port: yield* between("port", input.port, 0, 65_535),
-    token: input.open ? undefined : Option.getOrElse(input.token, () => Redacted.make(drawn)),
+    state,
+    token: input.open
+      ? undefined
+      : Option.isSome(input.token)
+        ? input.token.value
+        : Redacted.make(state === undefined ? drawn : yield* keptToken(state, drawn)),
     orgs: input.orgs.length === 0 ? defaults.orgs : [...new Set(input.orgs)],
     mode: input.mode,
     startDelay: yield* time("start-delay", input.startDelay, usual.startDelay),

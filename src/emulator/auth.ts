@@ -1,14 +1,16 @@
 /**
  * Who asks. The token of the emulator opens everything; each pod has one of its own, and keys of service accounts count too.
  *
- * Invariant: tokens are compared in constant time, and the token of a pod names its workload without being stored.
+ * Invariant: tokens are compared in constant time, and none is stored: tokens of pods and keys of accounts are signed, and
+ * say themselves whose they are. A key counts as long as its account lists it.
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { at, listOf } from "./json.ts"
 import { Settings } from "./settings.ts"
-import { Store } from "./store.ts"
+import { StateFolder } from "./state/state-folder.ts"
+import { type Resource, Store } from "./store.ts"
 
 export type Principal =
   | { readonly _tag: "Owner" }
@@ -24,9 +26,7 @@ export class Auth extends Context.Service<
     /** What a container of the workload finds in `CPLN_TOKEN`. */
     podToken(workload: string): string
     /** A new key of a service account, shown this once. */
-    addKey(org: string, account: string, name: string): Effect.Effect<string>
-    /** Keys of an account that is gone open nothing, no more than those that were dropped from it. */
-    dropKeys(account: string): void
+    addKey(account: Resource, name: string): Effect.Effect<string>
   }
 >()("emulator/Auth") {
   static readonly layer = Layer.effect(
@@ -35,14 +35,8 @@ export class Auth extends Context.Service<
       const { token } = yield* Settings
       const store = yield* Store
       const random = yield* SecureRandom.SecureRandom
-      const secret = yield* random.randomBytes(32)
+      const { secret } = yield* StateFolder
       const given = token === undefined ? undefined : digest(Redacted.value(token))
-      /** By digest, so that a look-up tells nothing of a key. */
-      const keys = new Map<string, AccountKey>()
-
-      const isKept = ({ account, name }: AccountKey): boolean =>
-        listOf(store.get(account)?.body["keys"]).some((key) => at(key, ["name"]) === name)
-
       const signature = (text: string) => createHmac("sha256", secret).update(text).digest("base64url")
       const podToken = (workload: string) => {
         const name = Buffer.from(workload).toString("base64url")
@@ -54,37 +48,38 @@ export class Auth extends Context.Service<
         return isSame(digest(podToken(workload)), digest(text)) ? { _tag: "Pod", workload } : undefined
       }
 
+      const signedKey = (nonce: string, whose: string) => {
+        const start = `s${nonce}.${Buffer.from(whose).toString("base64url")}`
+        return `${start}.${signature(start)}`
+      }
+      /** "Gone" is a key that was one. */
+      const accountOf = (text: string): Principal | "Gone" | undefined => {
+        const [nonce, body, ...rest] = text.split(".")
+        if (nonce?.startsWith("s") !== true || body === undefined || rest.length !== 1) return undefined
+        const whose = Buffer.from(body, "base64url").toString()
+        if (!isSame(digest(signedKey(nonce.slice(1), whose)), digest(text))) return undefined
+        const [, path = "", id, name] = whose.split(" ")
+        const account = store.get(path)
+        const isListed = listOf(account?.body["keys"]).some((key) => at(key, ["name"]) === name)
+        return account?.id === id && isListed ? { _tag: "ServiceAccount", account: path } : "Gone"
+      }
+
       return Auth.of({
         podToken,
         identify: (authorization) => {
           const text = authorization?.replace(/^Bearer\s+/iu, "").trim() ?? ""
           if (text === "") return undefined
-          const seen = digest(text)
-          if (given !== undefined && isSame(seen, given)) return owner
-          const key = keys.get(seen.toString("base64url"))
-          if (key !== undefined)
-            return isKept(key) ? { _tag: "ServiceAccount", account: key.account } : undefined
-          return podOf(text) ?? (given === undefined ? owner : undefined)
+          if (given !== undefined && isSame(digest(text), given)) return owner
+          const known = podOf(text) ?? accountOf(text) ?? (given === undefined ? owner : undefined)
+          return known === "Gone" ? undefined : known
         },
-        addKey: Effect.fnUntraced(function* (org: string, account: string, name: string) {
-          const bytes = Buffer.from(yield* random.randomBytes(32))
-          const half = bytes.toString("base64url")
-          const key = `s${half.slice(0, 20)}.${Buffer.from(`${org}/${account}`).toString("base64url")}.${half.slice(20)}`
-          keys.set(digest(key).toString("base64url"), { account, name })
-          return key
-        }),
-        dropKeys: (account) => {
-          for (const [key, of] of keys) if (of.account === account) keys.delete(key)
-        }
+        addKey: ({ org, path, id }, name) =>
+          Effect.map(random.randomBytes(15), (bytes) =>
+            signedKey(Buffer.from(bytes).toString("base64url"), `${org} ${path} ${id} ${name}`)
+          )
       })
     })
   )
-}
-
-interface AccountKey {
-  /** Link of the service account. */
-  readonly account: string
-  readonly name: string
 }
 
 const podPrefix = "pod."

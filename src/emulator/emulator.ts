@@ -29,6 +29,8 @@ import * as Schedules from "./services/schedules.ts"
 import { Services } from "./services/services.ts"
 import { Volumes } from "./services/volumes.ts"
 import { type EmulatorSettings, Settings } from "./settings.ts"
+import { keptLogs, keptStore, restored } from "./state/kept.ts"
+import { StateFolder } from "./state/state-folder.ts"
 import { Store } from "./store.ts"
 import { workloadRoutes } from "./workload/routes.ts"
 import * as World from "./world.ts"
@@ -95,16 +97,19 @@ export const layer = (settings: EmulatorSettings) => {
   const driver: Layer.Layer<Driver | Virtual.VirtualJobs, never, LogStore | Scheduler | Settings> =
     settings.mode === "virtual" ? Virtual.layer : Layer.merge(processes, Virtual.VirtualJobs.none)
   const store = Stale.layer.pipe(
+    Layer.provide(keptStore),
     Layer.provide(Store.layer({ orgs: settings.orgs, keepCommands: settings.keepCommands }))
   )
   /** What everything else reads and writes, each with the faults that it may have. */
   const state = LineFaults.layer.pipe(
+    Layer.provide(keptLogs),
     Layer.provide(LogStore.layer),
     Layer.provideMerge(Layer.mergeAll(store, Scheduler.layer)),
-    Layer.provideMerge(Faults.layer)
+    Layer.provideMerge(Layer.merge(Faults.layer, StateFolder.layer))
   )
   return Server.layer.pipe(
     Layer.provide(World.layer),
+    Layer.provide(restored),
     Layer.provide(routes),
     Layer.provide(Layer.effect(RequestFaults.RequestFaults, RequestFaults.make)),
     Layer.provide(Schedules.layer),

@@ -111,6 +111,8 @@ export class Store extends Context.Service<
     liveCommands(workload: string): ReadonlyMap<string, Command>
     /** The runs of a workload that are not over, by command or by schedule, in order of creation. */
     liveRuns(workload: string): ReadonlyMap<string, Command>
+    /** Grows with every change of its commands and runs. */
+    changes(workload: string): number
     /** The last finished runs of a workload, oldest first, at most `mostHistory` for each location. */
     history(workload: string): ReadonlyArray<Command>
     command(workload: string, id: string): Command | undefined
@@ -133,6 +135,10 @@ export class Store extends Context.Service<
     /** What runs for a workload that is no job; undefined where nobody looks after such, as in virtual mode. */
     replicas(workload: string): ReadonlyArray<Replica> | undefined
     setReplicas(workload: string, replicas: ReadonlyArray<Replica> | undefined): void
+    /** All objects and commands, in order of creation. */
+    dump(): { readonly resources: ReadonlyArray<Resource>; readonly commands: ReadonlyArray<Command> }
+    /** Puts back what `dump` gave, over an empty store. */
+    load(resources: ReadonlyArray<Resource>, commands: ReadonlyArray<Command>): void
   }
 >()("emulator/Store") {
   static readonly layer = (options: StoreOptions) => Layer.sync(Store, () => Store.of(makeStore(options)))
@@ -143,6 +149,7 @@ export const mostHistory = 10
 
 /** What is known of the commands of one workload. */
 interface Shelf {
+  changes: number
   readonly all: Map<string, Command>
   readonly live: Map<string, Command>
   readonly runs: Map<string, Command>
@@ -151,6 +158,7 @@ interface Shelf {
 }
 
 const emptyShelf = (): Shelf => ({
+  changes: 0,
   all: new Map(),
   live: new Map(),
   runs: new Map(),
@@ -159,7 +167,8 @@ const emptyShelf = (): Shelf => ({
 })
 const nothing: ReadonlyMap<string, Command> = new Map()
 
-const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
+const makeStore = ({ orgs: given, keepCommands }: StoreOptions): Store["Service"] => {
+  const orgs = [...given]
   const byPath = new Map<string, Resource>()
   const collections = new Map<string, Map<string, Resource>>()
   const shelves = new Map<string, Shelf>()
@@ -218,26 +227,44 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     }
   }
 
+  const place = (resource: Resource) => {
+    const collection = collectionPath(resource, resource.kind)
+    byPath.set(resource.path, resource)
+    const siblings = collections.get(collection) ?? new Map<string, Resource>()
+    siblings.set(resource.name, resource)
+    collections.set(collection, siblings)
+    told(resource, "made")
+  }
+
+  const shelve = (command: Command) => {
+    const shelf = shelfOf(command.workload)
+    shelf.changes++
+    const isListed = command.execution === undefined
+    if (isListed) shelf.all.set(command.id, command)
+    if (isFinal(command.run.stage)) settle(shelf, command)
+    else {
+      live.set(command.id, command)
+      if (isListed) shelf.live.set(command.id, command)
+      if (command.type === runType) shelf.runs.set(command.id, command)
+      shelvePod(shelf, command)
+    }
+  }
+
   return {
     orgs,
     get: (path) => byPath.get(path),
     list,
     listKind,
     create: (made, now) => {
-      const collection = collectionPath(made, made.kind)
       const resource: Resource = {
         ...made,
-        path: `${collection}/${made.name}`,
+        path: `${collectionPath(made, made.kind)}/${made.name}`,
         order: order++,
         created: now,
         lastModified: now,
         version: 1
       }
-      byPath.set(resource.path, resource)
-      const siblings = collections.get(collection) ?? new Map<string, Resource>()
-      siblings.set(resource.name, resource)
-      collections.set(collection, siblings)
-      told(resource, "made")
+      place(resource)
       return resource
     },
     update: (resource, change, now) => {
@@ -258,21 +285,13 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     },
     addCommand: (made) => {
       const command = { ...made, order: order++ }
-      const shelf = shelfOf(made.workload)
-      const isListed = command.execution === undefined
-      if (isListed) shelf.all.set(command.id, command)
-      if (isFinal(command.run.stage)) settle(shelf, command)
-      else {
-        live.set(command.id, command)
-        if (isListed) shelf.live.set(command.id, command)
-        if (command.type === runType) shelf.runs.set(command.id, command)
-        shelvePod(shelf, command)
-      }
+      shelve(command)
       return command
     },
     commands: (workload) => shelves.get(workload)?.all ?? nothing,
     liveCommands: (workload) => shelves.get(workload)?.live ?? nothing,
     liveRuns: (workload) => shelves.get(workload)?.runs ?? nothing,
+    changes: (workload) => shelves.get(workload)?.changes ?? 0,
     history: (workload) => [...(shelves.get(workload)?.history.values() ?? [])].flat(),
     command: (workload, id) => shelves.get(workload)?.all.get(id),
     live: (id) => live.get(id),
@@ -283,6 +302,7 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
       command.version++
       command.lastModified = now
       const shelf = shelves.get(command.workload)
+      if (shelf !== undefined) shelf.changes++
       // A command whose workload is gone still ends, but nobody keeps it.
       if (shelf === undefined || !live.has(command.id)) return
       if (isFinal(run.stage)) settle(shelf, command)
@@ -300,6 +320,7 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     },
     forgetCommand: (command) => {
       const shelf = shelves.get(command.workload)
+      if (shelf !== undefined) shelf.changes++
       live.delete(command.id)
       finished.delete(command)
       shelf?.all.delete(command.id)
@@ -321,6 +342,23 @@ const makeStore = ({ orgs, keepCommands }: StoreOptions): Store["Service"] => {
     setReplicas: (workload, list) => {
       if (list === undefined) replicas.delete(workload)
       else replicas.set(workload, list)
+    },
+    dump: () => ({
+      resources: [...byPath.values()],
+      commands: [...shelves.values()]
+        .flatMap(({ all, runs }) => [...new Set([...all.values(), ...runs.values()])])
+        .sort((a, b) => a.order - b.order)
+    }),
+    load: (resources, commands) => {
+      for (const resource of resources) {
+        if (resource.kind === "org" && !orgs.includes(resource.name)) orgs.push(resource.name)
+        order = Math.max(order, resource.order + 1)
+        place(resource)
+      }
+      for (const command of commands) {
+        order = Math.max(order, command.order + 1)
+        shelve(command)
+      }
     }
   }
 }

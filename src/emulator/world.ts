@@ -2,6 +2,7 @@
 import { Clock, Effect, Layer } from "effect"
 import { uuid } from "./ids.ts"
 import type { JsonObject } from "./json.ts"
+import { collectionPath } from "./links.ts"
 import { Settings } from "./settings.ts"
 import { Store } from "./store.ts"
 
@@ -20,6 +21,8 @@ export const layer = Layer.effectDiscard(
     const { orgs } = yield* Settings
     const now = yield* Clock.currentTimeMillis
     const make = Effect.fnUntraced(function* (org: string, kind: string, name: string, body: JsonObject) {
+      // A state folder may have brought it back.
+      if (store.get(`${collectionPath({ org, gvc: undefined }, kind)}/${name}`) !== undefined) return
       store.create(
         { kind, org, gvc: undefined, name, description: undefined, tags: {}, body, id: yield* uuid },
         now

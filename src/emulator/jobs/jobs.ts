@@ -33,6 +33,8 @@ export class Jobs extends Context.Service<
     submit(workload: Resource, body: Json | undefined): Effect.Effect<Command, ApiError>
     /** The workload is gone: so are its commands, and soon its pods. */
     abandon(workload: Resource): Effect.Effect<void>
+    /** After a restart: runs that had not begun begin now. */
+    readonly resume: Effect.Effect<void>
     /** The schedule of a workload has come to a moment: a run starts, as far as those that live allow it. */
     fire(workload: Resource, location: string, moment: number): Effect.Effect<void>
   }
@@ -337,7 +339,17 @@ const make = Effect.gen(function* () {
     begun(workload, addRecord(store, workload, { body, id: yield* uuid, now, run, execution }), now)
   })
 
-  return Jobs.of({ submit, abandon, fire })
+  /** A stop has nothing left to stop then. */
+  const resume = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    for (const command of store.allLive()) {
+      const workload = store.get(command.workload)
+      if (command.type === runType && workload !== undefined) begun(workload, command, now)
+      else step(store, command, "failed", now, "the emulator was restarted")
+    }
+  })
+
+  return Jobs.of({ submit, abandon, fire, resume })
 })
 
 const containerNames = ({ body }: Resource): ReadonlyArray<string> =>

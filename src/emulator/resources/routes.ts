@@ -144,7 +144,6 @@ export const resourceRoutes = Effect.gen(function* () {
     }
     for (const gone of store.remove(resource)) {
       if (gone.kind === "workload") yield* jobs.abandon(gone)
-      if (gone.kind === "serviceaccount") auth.dropKeys(gone.path)
     }
     return accepted
   })
@@ -190,7 +189,7 @@ export const resourceRoutes = Effect.gen(function* () {
     const account = yield* Effect.fromResult(found({ ...ask, params: { ...params, kind: "serviceaccount" } }))
     const now = yield* Clock.currentTimeMillis
     const name = (yield* uuid).slice(0, 8)
-    const key = yield* auth.addKey(account.org, account.path, name)
+    const key = yield* auth.addKey(account, name)
     const entry: JsonObject = {
       name,
       created: iso(now),
