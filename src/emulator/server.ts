@@ -13,6 +13,7 @@ import { ApiError, badRequest, tooLarge, unauthorised } from "./errors.ts"
 import { RequestFaults } from "./faults/requests.ts"
 import { uuid } from "./ids.ts"
 import { type Json, parseJson } from "./json.ts"
+import { jsonText } from "./json-text.ts"
 import { Listener } from "./listener.ts"
 import { makeRouter, type Route } from "./router.ts"
 import { makeUpgrade } from "./upgrade.ts"
@@ -73,10 +74,10 @@ const write = (response: ServerResponse, method: string, answer: Answer): void =
     response.destroy()
     return
   }
-  const body = json === undefined ? (text ?? "") : JSON.stringify(json)
+  const body = Buffer.from(json === undefined ? (text ?? "") : jsonText(json))
   response.writeHead(status, {
     "content-type": json === undefined ? "text/plain; charset=utf-8" : "application/json",
-    "content-length": Buffer.byteLength(body),
+    "content-length": body.length,
     ...headers
   })
   if (cut === "truncated") response.write(body.slice(0, body.length / 2), () => response.destroy())

@@ -134,6 +134,8 @@ const make = Effect.gen(function* () {
     commands: (workload) => (past === undefined ? base.commands(workload) : commandsAt(workload, past)),
     liveCommands: (workload) => (past === undefined ? base.liveCommands(workload) : liveAt(workload, past)),
     liveRuns: (workload) => (past === undefined ? base.liveRuns(workload) : runsAt(workload, past)),
+    // What was is never the same as anything: nobody may take it for what is.
+    changes: (workload) => (past === undefined ? base.changes(workload) : Number.NaN),
     history: (workload) => {
       if (past === undefined) return base.history(workload)
       const time = past

@@ -1,5 +1,6 @@
 /** Commands as they are read, and what a query can ask of them. */
 import { at, type Json, type JsonObject, object } from "../json.ts"
+import { kept } from "../json-text.ts"
 import type { Reader } from "../query.ts"
 import { iso } from "../resources/reader.ts"
 import { type Command, runType } from "../store.ts"
@@ -14,7 +15,7 @@ const statusOf = (command: Command): JsonObject =>
     messages: command.run.message === undefined ? undefined : [command.run.message]
   })
 
-export const commandView = (command: Command): JsonObject => ({
+const viewOf = (command: Command): JsonObject => ({
   kind: "command",
   id: command.id,
   version: command.version,
@@ -30,6 +31,17 @@ export const commandView = (command: Command): JsonObject => ({
     { rel: "workload", href: command.workload }
   ]
 })
+
+/** Each version is read many times. */
+const views = new WeakMap<Command, { readonly version: number; readonly view: JsonObject }>()
+
+export const commandView = (command: Command): JsonObject => {
+  const found = views.get(command)
+  if (found?.version === command.version) return found.view
+  const view = kept(viewOf(command))
+  views.set(command, { version: command.version, view })
+  return view
+}
 
 const property = (command: Command, path: string): Json | undefined => {
   switch (path) {

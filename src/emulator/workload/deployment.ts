@@ -6,6 +6,7 @@
  */
 import { isFinal, type RunState } from "../jobs/run-state.ts"
 import { at, type Json, type JsonObject, listOf, numberOf, object, objectOf, textOf } from "../json.ts"
+import { kept } from "../json-text.ts"
 import { gvcOf } from "../resources/gvc.ts"
 import { iso } from "../resources/reader.ts"
 import { type Command, executionOf, type Resource, type ServedContainer, type Store } from "../store.ts"
@@ -89,7 +90,21 @@ const containerViews = (resource: Resource, command: Command): JsonObject =>
     })
   )
 
-export const executionView = (resource: Resource, command: Command): JsonObject => {
+/** Each version is read many times; what it says depends on the workload's containers too. */
+const views = new WeakMap<
+  Command,
+  { readonly version: number; readonly body: JsonObject; readonly view: JsonObject }
+>()
+
+const executionView = (resource: Resource, command: Command): JsonObject => {
+  const found = views.get(command)
+  if (found?.version === command.version && found.body === resource.body) return found.view
+  const view = kept(execution(resource, command))
+  views.set(command, { version: command.version, body: resource.body, view })
+  return view
+}
+
+const execution = (resource: Resource, command: Command): JsonObject => {
   const { run } = command
   return object({
     name: executionOf(command),
@@ -104,12 +119,29 @@ export const executionView = (resource: Resource, command: Command): JsonObject 
   })
 }
 
+interface Executions {
+  readonly changes: number
+  readonly body: JsonObject
+  readonly list: ReadonlyArray<Json>
+}
+
+/** By location: a deployment of hundreds of runs is read again and again while none of them changes. */
+const lists = new WeakMap<Resource, Map<string, Executions>>()
+
 /** Finished ones first, then the live ones, each oldest first. */
 const executions = (resource: Resource, location: string, store: Store["Service"]): ReadonlyArray<Json> => {
-  const limit = numberOf(at(resource.body, ["spec", "job", "historyLimit"])) ?? defaultHistory
-  const past = store.history(resource.path).filter((command) => command.location === location)
-  const live = [...store.liveRuns(resource.path).values()].filter((command) => command.location === location)
-  return [...past.slice(-limit), ...live].map((command) => executionView(resource, command))
+  const known = lists.get(resource) ?? new Map<string, Executions>()
+  lists.set(resource, known)
+  const { body, path } = resource
+  const changes = store.changes(path)
+  const found = known.get(location)
+  if (found?.changes === changes && found.body === body) return found.list
+  const limit = numberOf(at(body, ["spec", "job", "historyLimit"])) ?? defaultHistory
+  const past = store.history(path).filter((command) => command.location === location)
+  const live = [...store.liveRuns(path).values()].filter((command) => command.location === location)
+  const list = kept([...past.slice(-limit), ...live].map((command) => executionView(resource, command)))
+  known.set(location, { changes, body, list })
+  return list
 }
 
 const restartsOf = (state: ServedContainer | undefined): JsonObject =>
