@@ -24,6 +24,7 @@ import { isCancelling, retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare, type Prepared } from "./prepare.ts"
+import { standingOf } from "./standing.ts"
 import { restoreEnd } from "./overwritten.ts"
 import { proposeEnd } from "./propose.ts"
 import { label, pidOf, writeDown } from "./record.ts"
@@ -82,6 +83,8 @@ export interface Started {
 
 /** A claim rests on data of the run that is at most this old, in ms. */
 const freshFor = 500
+/** A claim that was answered this soon after the run was seen waited for nobody, in ms. */
+const quickClaim = 250
 /** The `Date` header has whole seconds: a run that is due within this second is due. */
 const dueWithin = 1_000
 
@@ -160,7 +163,7 @@ const stillDue = Effect.fnUntraced(function* (
   // Claimed and given back meanwhile, or run and retried: what was found out about its jobs is of the past. The server's own
   // renaming of what is overdue changes nothing.
   if (run.state_id !== offer.run.state_id && run.state_name !== "Late") return yield* movedOn
-  return { run, seenAt: yield* Clock.currentTimeMillis }
+  return { run, seenAt: now }
 })
 
 /** Whether what a job is made from is still the same. */
@@ -180,16 +183,20 @@ const claimAndStart = Effect.fnUntraced(function* (
   const provenAt = yield* Clock.currentTimeMillis
   const held = yield* claim(run, { agent: agentLink, where: prepared.where, tryNumber: tried.tryNumber })
   const about = aboutOf(run, prepared)
-  // A claim that took its time may have waited in the server while another agent's job ran to its end.
   const took = (yield* Clock.currentTimeMillis) - seenAt
-  if (took > freshFor && (yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId))) {
+  const standing = took > quickClaim ? yield* standingOf(run.id, held) : "first"
+  if (standing === "too late") return undefined
+  if (standing === "second") {
+    yield* say("info", "Job", about, "Another agent's claim was accepted at the same time; its job is used.")
     return undefined
   }
   if (drained()) {
     yield* giveBack(run, held, prepared.where, tried, "drain", "the agent is stopping", about)
     return undefined
   }
-  return yield* startClaimed(run, held, prepared, tried, provenAt, drained, about)
+  // With a rival about, only a new read may prove that the run is ours.
+  const proof = standing === "alone after all" ? 0 : provenAt
+  return yield* startClaimed(run, held, prepared, tried, proof, drained, about)
 })
 
 const startClaimed = Effect.fnUntraced(function* (
@@ -350,7 +357,8 @@ const refuse = Effect.fnUntraced(function* (
 ): Effect.fn.Return<undefined, LaunchError, LaunchEnvironment> {
   const { agentLink } = yield* RunsConfig
   const held = yield* claim(run, { agent: agentLink, where: "-", tryNumber: earlier.claims + 1 })
-  const late = yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId)
+  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
+  const late = yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId, states)
   if (!late) yield* endRefused(run, held, { runId: run.id }, problems)
   return undefined
 })

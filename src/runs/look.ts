@@ -21,7 +21,7 @@ import { executionOf } from "./executions.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
-import { adoptions, type History, placesOf, readHistory } from "./history.ts"
+import { adoptions, type History, placesOf, readHistory, rivalsOf } from "./history.ts"
 import { attemptTag, type CurrentAttempt, type Located, sortOut, tagOf } from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
 import { placeFromText, type Places } from "./places.ts"
@@ -62,9 +62,10 @@ export const look = Effect.fn("runs.look")(
     const mem = attemptMemory(memory, run)
     const attempt = attemptOf(run)
     const sorted = sortOut(bulk, attempt)
-    // What lives may be an older attempt while the newer one is final already: the PID, or the claim, has to agree.
+    // What lives may be an older attempt while the newer one is final already: the PID has to agree. A claim names its
+    // command, unless another was accepted at the same time, which only the history tells.
     const agrees =
-      attempt.transitionId !== undefined ||
+      (attempt.transitionId !== undefined && sorted.strays.length === 0) ||
       sorted.current?.command.id === parseInfrastructurePid(run.infrastructure_pid ?? "")?.commandId
     if (sorted.current !== undefined && agrees) return found(memory, sorted.current, sorted.strays)
     const final = mem.final
@@ -92,6 +93,15 @@ const attemptOf = (run: FlowRun): CurrentAttempt =>
         adopted: parseClaimMessage(run.state?.message ?? "")?.adopts
       }
     : { transitionId: undefined, adopted: undefined }
+
+const withRivals = (attempt: CurrentAttempt, history: History): CurrentAttempt => ({
+  ...attempt,
+  rivals: new Set(
+    attempt.transitionId === undefined
+      ? []
+      : rivalsOf(history, attempt.transitionId).map((claim) => claim.transitionId)
+  )
+})
 
 const needsNoJob = (run: FlowRun): boolean =>
   (run.state_type === "SCHEDULED" && !retriesInProcess(run)) ||
@@ -134,8 +144,8 @@ const search = Effect.fnUntraced(function* (
   if (bulk.length === 0 && mem.absent !== undefined && now - mem.absent.lastAt < pace) {
     return yield* absence(seen, mem, yield* historyOf(run, mem), now, false, [], about)
   }
-  const attempt = attemptOf(run)
   const history = yield* historyOf(run, mem)
+  const attempt = withRivals(attemptOf(run), history)
   const byPid = yield* commandOfPid(run)
   if (byPid === "no credential") {
     return { _tag: "Unreachable", why: `no credential for where its PID ${run.infrastructure_pid} points` }
@@ -187,7 +197,10 @@ const commandOfPid = Effect.fnUntraced(function* (
 const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, { claims }: History): boolean => {
   const transition = transitionOf(tagOf(command, attemptTag) ?? "")
   if (attempt.transitionId !== undefined) {
-    return transition === attempt.transitionId || command.id === attempt.adopted
+    // With a rival there may be two commands: all of them have to be seen.
+    return (
+      attempt.rivals?.size === 0 && (transition === attempt.transitionId || command.id === attempt.adopted)
+    )
   }
   const newest = claims.at(-1)
   return newest === undefined || newest.transitionId === transition || newest.adopts === command.id

@@ -38,6 +38,8 @@ export interface CurrentAttempt {
   readonly transitionId: string | undefined
   /** Command of a handed-back attempt that the claim message takes over. */
   readonly adopted: string | undefined
+  /** Transition ids that were accepted at the same time, as far as the history was read. */
+  readonly rivals?: ReadonlySet<string>
 }
 
 /** The commands of one run, sorted out: the one that counts, and those that must be stopped if they live. */
@@ -65,12 +67,15 @@ export const sortOut = (
 /** Attempts sort by time; commands without the tag (the Python agent's) are the oldest. */
 const currentAttempt = (
   found: ReadonlyArray<Located>,
-  { adopted, transitionId }: CurrentAttempt,
+  { adopted, rivals, transitionId }: CurrentAttempt,
   adoptions: ReadonlyMap<string, string>
 ) => {
   const attemptOf = ({ command }: Located) => adoptions.get(command.id) ?? tagOf(command, attemptTag) ?? ""
   if (transitionId !== undefined) {
-    return (each: Located) => each.command.id === adopted || transitionOf(attemptOf(each)) === transitionId
+    return (each: Located) => {
+      const transition = transitionOf(attemptOf(each))
+      return each.command.id === adopted || transition === transitionId || rivals?.has(transition) === true
+    }
   }
   const newest = found.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
   return (each: Located) => attemptOf(each) === newest

@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import { say } from "../observe/say.ts"
-import { Prefect, type Proposal } from "../prefect/prefect.ts"
+import type { Prefect, Proposal } from "../prefect/prefect.ts"
 import type { PastState } from "../prefect/schemas.ts"
 import { derivedId } from "./ids.ts"
 import { timeOf } from "./phase.ts"
@@ -29,9 +29,11 @@ export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string
 /** Writes the end again that the claim replaced, when it replaced one: then true, and nothing is to be started. */
 export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
   claimed: Judged,
-  transitionId: string
+  transitionId: string,
+  /** The run's history from after the claim. */
+  states: ReadonlyArray<PastState>
 ): Effect.fn.Return<boolean, ApiError, Prefect> {
-  const end = endBefore(yield* Prefect.use((prefect) => prefect.history(claimed.id)), transitionId)
+  const end = endBefore(states, transitionId)
   if (end === undefined) return false
   const proposal: Proposal = {
     type: end.type,

@@ -13,7 +13,7 @@ import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure
 import { Relay } from "../logs/relay.ts"
 import { duration } from "../observe/duration.ts"
 import { type About, type Area, say } from "../observe/say.ts"
-import type { Prefect } from "../prefect/prefect.ts"
+import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
@@ -22,7 +22,7 @@ import { decide, type Decision, type Observation, type RunView } from "./decide.
 import { categoryOf, troubleOf } from "./diagnose.ts"
 import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
-import { readHistory } from "./history.ts"
+import { historyOf, readHistory } from "./history.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import {
@@ -324,8 +324,9 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area,
   const claimed = parseClaimMessage(run.state?.message ?? "")
   if (claimed === undefined) return
   // Its claimant may have died before it saw that it had come too late.
-  if (yield* restoreEnd(run, claimed.transitionId)) return
-  const { lost } = yield* readHistory(run.id)
+  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
+  if (yield* restoreEnd(run, claimed.transitionId, states)) return
+  const { lost } = historyOf(states)
   if (lost >= lostHandBacksAllowed) {
     const words = `Its job was lost before it started, ${lost + 1} times${whereOf(about)}`
     const written = yield* proposeEnd(run, "CRASHED", claimed.transitionId, words)

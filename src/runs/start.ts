@@ -9,9 +9,10 @@ import { Commands, type StartCommand } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { type ApiError, isTransient } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
-import { Prefect } from "../prefect/prefect.ts"
+import type { Prefect } from "../prefect/prefect.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
+import { freshRun } from "./fresh.ts"
 import { attemptTag } from "./normalise.ts"
 import { at, type Place } from "../cpln/place.ts"
 
@@ -80,10 +81,12 @@ export const start = Effect.fn("runs.start")(
     for (;;) {
       const proof = yield* prove(launch, provenAt)
       if (proof !== undefined) provenAt = proof
+      const left = proofHolds - ((yield* Clock.currentTimeMillis) - provenAt)
+      // An answer that took too long proves what was, not what is.
       const outcome: Outcome =
-        proof === undefined
-          ? { retry: "Prefect does not answer", surely: true }
-          : yield* post(launch, proofHolds - ((yield* Clock.currentTimeMillis) - provenAt))
+        proof === undefined || left <= 0
+          ? { retry: "Prefect does not answer in time", surely: true }
+          : yield* post(launch, left)
       if ("id" in outcome) return { id: outcome.id, provenAt }
       const late = (yield* Clock.currentTimeMillis) - launch.provenAt > launchDeadline
       if (late || !outcome.surely || launch.drained()) {
@@ -103,7 +106,7 @@ const post = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Outcome, ApiError, ControlPlane | RunsConfig> {
   const { doubtHorizon, launchDeadline } = yield* RunsConfig
   return yield* Commands.use((commands) =>
-    commands.start(launch.place.workload, launch.what, Duration.millis(Math.max(left, 0)))
+    commands.start(launch.place.workload, launch.what, Duration.millis(left))
   ).pipe(
     Effect.map((id): Outcome => ({ id })),
     Effect.catchTag("StartInDoubt", (doubt) =>
@@ -137,7 +140,7 @@ const prove = Effect.fnUntraced(function* (
   const now = yield* Clock.currentTimeMillis
   // A clock that was set back proves nothing.
   if (now >= provenAt && proofHolds - (now - provenAt) >= leastLeft) return provenAt
-  const read = yield* Effect.result(Prefect.use((prefect) => prefect.readRun(launch.runId)))
+  const read = yield* Effect.result(freshRun(launch.runId))
   if (read._tag === "Failure") return isTransient(read.failure) ? undefined : yield* read.failure
   const run = read.success.value
   const ours =

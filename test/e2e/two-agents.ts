@@ -95,9 +95,32 @@ export const twoAgentTests = Effect.fnUntraced(function* (suite: Suite, world: W
         const id = tags?.["prefect.io/flow-run-id"] ?? "none"
         perRun.set(id, (perRun.get(id) ?? 0) + 1)
       }
+      const twice = [...perRun].find(([, count]) => count > 1)?.[0]
+      // What happened to one of them says more than how many there are.
+      const story =
+        twice === undefined
+          ? []
+          : [
+              ...(yield* prefect.states(twice)).map(
+                ({ message, name, state_details, timestamp }) =>
+                  `${timestamp} ${name} ${message ?? ""} (${state_details.transition_id ?? "no id"})`
+              ),
+              ...started
+                .filter(({ tags }) => tags?.["prefect.io/flow-run-id"] === twice)
+                .map(
+                  ({ created, id, lifecycleStage, tags }) =>
+                    `${created} command ${id} ${lifecycleStage} ${tags?.["prefect.io/attempt"]} by ${tags?.["cpln/prefectAgent"]}`
+                ),
+              ...agents.flatMap((each) =>
+                each
+                  .output()
+                  .split("\n")
+                  .filter((line) => line.includes(twice))
+              )
+            ]
       yield* must(
         started.length === wanted && runs.every(({ id }) => perRun.get(id) === 1),
-        `${started.length} commands for ${perRun.size} runs; more than one: ${[...perRun].filter(([, n]) => n > 1).length}`
+        `${started.length} commands for ${perRun.size} runs; more than one: ${[...perRun].filter(([, n]) => n > 1).length}\n${story.join("\n")}`
       )
       const byAgent = agents.map(
         (_, index) =>
