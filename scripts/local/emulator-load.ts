@@ -95,6 +95,9 @@ const processorTime = (pid: number): number => {
 const megabytes = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/u.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024
 
+/** After the while that a runtime takes to give back what it no longer needs. */
+const atRest = (pid: number) => Effect.map(Effect.sleep("5 seconds"), () => megabytes(pid))
+
 const gvc = "/org/acme/gvc/load"
 const location = "aws-us-west-2"
 const pathOf = (index: number) => `${gvc}/workload/w-${index % workloads}`
@@ -187,7 +190,7 @@ export const measured = Effect.fnUntraced(function* (
     schedule: Schedule.spaced("250 millis")
   })
   const starting = processorTime(running.pid) - before
-  const memory = megabytes(running.pid)
+  const memory = yield* atRest(running.pid)
 
   const ask: Readonly<Record<Kind, (index: number) => Effect.Effect<unknown>>> = {
     command: (index) => wanted(200, call("GET", paths[(index * 7) % paths.length]!)),
@@ -230,7 +233,7 @@ export const measured = Effect.fnUntraced(function* (
   }
   return {
     memory,
-    memoryAfter: megabytes(running.pid),
+    memoryAfter: yield* atRest(running.pid),
     starting,
     rates: Object.fromEntries(rates) as Record<Kind, number>
   }

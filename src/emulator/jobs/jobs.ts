@@ -22,7 +22,7 @@ import { type Command, executionOf, type Resource, runType, Store } from "../sto
 import { commandProblems } from "../workload/command-rules.ts"
 import { endingTimes } from "../workload/ending.ts"
 import { Driver } from "./driver.ts"
-import { composePod } from "./pod.ts"
+import { composePod, withNamesOnly } from "./pod.ts"
 import { addRecord, step } from "./records.ts"
 import { type FinalStage, isFinal, pending, type RunEvent, transition } from "./run-state.ts"
 
@@ -148,7 +148,9 @@ const make = Effect.gen(function* () {
         return later(command, (yield* Clock.currentTimeMillis) + waitForSecret, start(command, true))
       }
       yield* tell(command, { _tag: "Started", replica })
-      const pod = carryPod(driver, faults, command, composed.pod, affairsOf(command).fate, (event) =>
+      // Whatever a fiber begins with stays as long as it does: ten thousand environments would be a lot.
+      const carried = settings.mode === "virtual" ? withNamesOnly(composed.pod) : composed.pod
+      const pod = carryPod(driver, faults, command, carried, affairsOf(command).fate, (event) =>
         tell(command, event)
       ).pipe(
         Effect.catchCause((cause) =>

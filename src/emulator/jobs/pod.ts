@@ -176,3 +176,16 @@ export const composePod = (
     }
   }
 }
+
+/** All that a driver without processes needs of a pod. */
+export const withNamesOnly = (pod: Pod): Pod => ({
+  ...pod,
+  containers: pod.containers.map(({ name, image }) => ({
+    name,
+    image,
+    command: undefined,
+    args: [],
+    env: {},
+    workingDir: undefined
+  }))
+})
