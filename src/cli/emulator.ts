@@ -147,9 +147,12 @@ const settingsOf = Effect.fn("cli.emulator.settings")(function* (
 })
 
 /** For copying into a shell. */
-const directions = (url: string, token: string, { mode, orgs }: EmulatorSettings): string =>
-  [
+const directions = (url: string, token: string, { mode, orgs, token: given }: EmulatorSettings): string => {
+  const isOpen = given === undefined
+  return [
     `Control Plane emulator at ${url}, mode ${mode}. Ctrl-C ends it.`,
+    "",
+    `Workloads, commands and logs: ${url}/${isOpen ? "" : `?token=${encodeURIComponent(token)}`}`,
     "",
     "Point the cpln CLI and the agent at it:",
     "",
@@ -163,6 +166,7 @@ const directions = (url: string, token: string, { mode, orgs }: EmulatorSettings
     "  agent --pool cpln",
     ""
   ].join("\n")
+}
 
 const handler = Effect.fn("cli.emulator")(function* (input: Input) {
   const scenario = yield* scenarioOf(input)

@@ -18,6 +18,8 @@ export interface Ask {
   readonly query: URLSearchParams
   readonly body: Json | undefined
   readonly principal: Principal
+  /** Only the pages look at it. */
+  readonly cookie?: string | undefined
 }
 
 export interface Answer {

@@ -21,6 +21,8 @@ import * as Virtual from "./jobs/virtual.ts"
 import { Listener } from "./listener.ts"
 import { LogStore } from "./logs/log-store.ts"
 import { queryRange } from "./logs/routes.ts"
+import { pageRoutes } from "./page/routes.ts"
+import { PageSession } from "./page/session.ts"
 import { resourceRoutes } from "./resources/routes.ts"
 import { route } from "./router.ts"
 import { Scheduler } from "./scheduler.ts"
@@ -63,7 +65,8 @@ const routes = Layer.effect(
       logRoutes,
       commandRoutes,
       workloadRoutes,
-      resourceRoutes
+      resourceRoutes,
+      pageRoutes
     ]),
     (all) => all.flat()
   )
@@ -111,6 +114,7 @@ export const layer = (settings: EmulatorSettings) => {
     Layer.provide(World.layer),
     Layer.provide(restored),
     Layer.provide(routes),
+    Layer.provide(PageSession.layer),
     Layer.provide(Layer.effect(RequestFaults.RequestFaults, RequestFaults.make)),
     Layer.provide(Schedules.layer),
     Layer.provide(Jobs.layer),

@@ -22,7 +22,8 @@ import { makeUpgrade } from "./upgrade.ts"
 export class Routes extends Context.Service<Routes, ReadonlyArray<Route>>()("emulator/Routes") {}
 
 const mostBody = 1024 * 1024
-const open = new Set(["/discovery"])
+/** Paths without a token in the header; the pages have sessions of their own. */
+const isOpen = (path: string): boolean => path === "/discovery" || path === "/" || path.startsWith("/page/")
 const nobody: Principal = { _tag: "Owner" }
 
 /** The body as text; `tooLarge` as soon as it is, without reading the rest. */
@@ -98,7 +99,7 @@ export const layer = Layer.effectDiscard(
     const answered = Effect.fnUntraced(function* (request: IncomingMessage) {
       const method = request.method ?? "GET"
       const { path, query } = split(request.url ?? "/")
-      const principal = open.has(path) ? nobody : auth.identify(request.headers.authorization)
+      const principal = isOpen(path) ? nobody : auth.identify(request.headers.authorization)
       if (principal === undefined) {
         return yield* unauthorised("the token is missing or not accepted")
       }
@@ -107,7 +108,8 @@ export const layer = Layer.effectDiscard(
       const { handler, params } = found.success
       const takesBody = method === "POST" || method === "PUT" || method === "PATCH"
       const body = takesBody ? yield* Effect.flatMap(textOf(request), bodyOf) : undefined
-      const ask: Ask = { method, path, params, query, body, principal }
+      const { cookie } = request.headers
+      const ask: Ask = { method, path, params, query, body, principal, cookie }
       yield* access.check(ask)
       return yield* around(handler)(ask)
     })

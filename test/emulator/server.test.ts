@@ -80,7 +80,6 @@ describe("errors", () => {
     Effect.gen(function* () {
       const cpln = yield* withRunner()
       const unknown = [
-        "/",
         "/nothing",
         "/org/nobody",
         "/org/nobody/gvc",

@@ -6,6 +6,8 @@
  */
 import { Deferred, Effect, Option, Result } from "effect"
 import type { RawData, WebSocket } from "ws"
+import { Access } from "../access/access.ts"
+import { missing } from "../access/permissions.ts"
 import { Auth } from "../auth.ts"
 import { Driver } from "../jobs/driver.ts"
 import { at, listOf, textOf } from "../json.ts"
@@ -50,6 +52,7 @@ const makeInbox = (socket: WebSocket) => {
 
 export const makeTerminal = Effect.gen(function* () {
   const auth = yield* Auth
+  const access = yield* Access
   const store = yield* Store
   const driver = yield* Driver
 
@@ -68,13 +71,17 @@ export const makeTerminal = Effect.gen(function* () {
     inbox: ReturnType<typeof makeInbox>,
     request: TerminalRequest
   ) {
-    if (auth.identify(request.token) === undefined)
-      return "Unauthorized: the token is missing or not accepted"
+    const principal = auth.identify(request.token)
+    if (principal === undefined) return "Unauthorized: the token is missing or not accepted"
     const workload = workloadOf(request)
     const names = listOf(at(workload?.body, ["spec", "containers"])).map((each) => textOf(at(each, ["name"])))
     const container = request.container ?? names[0]
     if (workload === undefined || container === undefined || !names.includes(container)) {
       return failed(`container ${container ?? ""} of replica ${request.pod} does not exist: exit code 1`)
+    }
+    const { org, path } = workload
+    if (!access.may(principal, { org, kind: "workload", permission: "connect", path })) {
+      return `Unauthorized: ${missing("connect", "workload", path)}: exit code 1`
     }
     const { command, tty } = request
     const code = yield* Effect.result(
