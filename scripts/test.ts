@@ -175,6 +175,12 @@ const suites: ReadonlyArray<Suite> = [
     count: vitestReport("contract")
   },
   {
+    name: "fuzz",
+    about: "a hundred thousand arbitrary requests to the emulator",
+    steps: [["env", "FUZZ_REQUESTS=100000", ...vitest("unit"), "test/emulator/fuzz.test.ts"]],
+    count: vitestReport("unit")
+  },
+  {
     name: "vectors",
     about: "conformance with the reference's inputs and outputs",
     steps: [["bun", "test/contract/vectors.ts"]],
