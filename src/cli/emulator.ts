@@ -62,6 +62,10 @@ const flags = {
     Flag.String("ready-file").pipe(Flag.optional),
     "gets {url, token} as JSON once it answers"
   ),
+  images: described(
+    Flag.String("image").pipe(Flag.atLeast(0)),
+    "NAME=COMMAND: what stands here for an image's entrypoint; repeatable"
+  ),
   startDelay: seconds("start-delay", `from a command to its job, s (${inSeconds(defaults.startDelay)})`),
   runSeconds: seconds("run-seconds", "life of a virtual job, s; 0 until it is ended (0)"),
   stopStage: described(
@@ -110,6 +114,19 @@ const between = (flag: string, value: number, least: number, most: number) =>
 
 const lateKill = Result.match(ruleOfText("late-kill"), { onFailure: () => [], onSuccess: (rule) => [rule] })
 
+/** `NAME=COMMAND`; a name may hold no `=`, a command may. */
+const imagesOf = Effect.fnUntraced(function* (given: ReadonlyArray<string>) {
+  const found: Record<string, string> = {}
+  for (const each of given) {
+    const at = each.indexOf("=")
+    if (at < 1 || at === each.length - 1) {
+      return yield* new BadFlag({ flag: "image", reason: `takes NAME=COMMAND, and "${each}" is not that` })
+    }
+    found[each.slice(0, at)] = each.slice(at + 1)
+  }
+  return found
+})
+
 const orgName = /^[a-z]([-a-z0-9]*[a-z0-9])?$/u
 
 const settingsOf = Effect.fn("cli.emulator.settings")(function* (
@@ -137,6 +154,7 @@ const settingsOf = Effect.fn("cli.emulator.settings")(function* (
         : Redacted.make(state === undefined ? drawn : yield* keptToken(state, drawn)),
     orgs: input.orgs.length === 0 ? defaults.orgs : [...new Set(input.orgs)],
     mode: input.mode,
+    images: yield* imagesOf(input.images),
     startDelay: yield* time("start-delay", input.startDelay, usual.startDelay),
     runFor: yield* time("run-seconds", input.runSeconds, usual.runFor),
     stopStage: input.stopStage,
