@@ -166,6 +166,33 @@ describe("a rule", () => {
     }
   })
 
+  it("of whatever shape is read or refused, and never breaks anything", () => {
+    const values = [null, 0, -1, 1e308, "", "x", "*", "[", "__proto__", [], [[]], {}, { a: {} }, true]
+    const keys = [
+      "what",
+      "where",
+      "probability",
+      "times",
+      "skip",
+      "from",
+      "until",
+      "seconds",
+      "status",
+      "stage"
+    ]
+    for (const what of [...Object.keys(catalogue), "x"]) {
+      for (const key of keys) {
+        for (const value of values) {
+          const read = readRule({ what, [key]: value })
+          if (Result.isFailure(read)) expect(read.failure.length).toBeGreaterThan(0)
+        }
+      }
+      for (const key of ["method", "path", "workload", "container", "tag", "constructor"]) {
+        for (const value of values) readRule({ what, where: { [key]: value } })
+      }
+    }
+  })
+
   it("can be written in one line", () => {
     const rule = Result.getOrThrow(
       ruleOfText(`latency method=post path=/org/*/gvc workload="run*" tag=a=b seconds=0.5 times=3`)

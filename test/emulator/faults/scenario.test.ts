@@ -37,7 +37,7 @@ const started = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
     Effect.timeout("5 seconds")
   )
   const { url, token } = JSON.parse(readFileSync(ready, "utf8")) as { url: string; token: string }
-  return client(url, token)
+  return { ...client(url, token), token }
 })
 
 const scenario = `
@@ -99,6 +99,20 @@ describe("a scenario file", () => {
 })
 
 describe("flags", () => {
+  it.live("for a state folder: the token is the same after a restart, and objects are there", () =>
+    Effect.gen(function* () {
+      const state = join(yield* folder, "state")
+      const seen = Effect.gen(function* () {
+        const cpln = yield* started("--state", state)
+        const made = yield* cpln.post("/org/acme/gvc", { name: "dev" })
+        return [cpln.token, made.status] as const
+      }).pipe(Effect.scoped)
+      const [token, made] = yield* seen
+      expect([token.length, made]).toEqual([48, 201])
+      expect(yield* seen).toEqual([token, 409])
+    })
+  )
+
   it.live("ask for the common faults, and for any other", () =>
     Effect.gen(function* () {
       const cpln = yield* started(

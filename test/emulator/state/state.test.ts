@@ -6,7 +6,18 @@ import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Schedule } from "effect"
 import { describe } from "vitest"
 import type { EmulatorSettings } from "../../../src/emulator/settings.ts"
-import { client, cron, emulator, gvc, location, org, runner, withRunner } from "../harness.ts"
+import {
+  type Answer,
+  type Client,
+  client,
+  cron,
+  emulator,
+  gvc,
+  location,
+  org,
+  runner,
+  withRunner
+} from "../harness.ts"
 import { commands, end, isOver, running, stage } from "../faults/asked.ts"
 
 const folder = Effect.acquireRelease(
@@ -106,6 +117,48 @@ describe("after a restart", () => {
       expect(["failed", "completed"]).toContain(stage(yield* cpln.get(stop)))
       yield* running(cpln, waiting)
       expect((yield* cpln.get(`/replicas${runner}`)).json.items).toHaveLength(1)
+    })
+  )
+
+  it.live("workloads that serve are started again, with the files of their volume sets", () =>
+    Effect.gen(function* () {
+      const state = yield* folder
+      const script = 'echo again >> "$DATA/starts"; wc -l < "$DATA/starts"; sleep 60'
+      const main = {
+        name: "main",
+        image: "x",
+        command: "sh",
+        args: ["-c", script],
+        env: [{ name: "DATA", value: "/emulator-state-test" }],
+        volumes: [{ uri: "cpln://volumeset/data", path: "/emulator-state-test" }]
+      }
+      const printed = (cpln: Client) =>
+        Effect.map(
+          cpln.until(logs, ({ json }) => json.data.result.length > 0),
+          ({ json }) => json.data.result.flatMap(({ values }: { values: Array<[string, string]> }) => values)
+        )
+      const served = { mode: "exec", grace: 500, preStop: 0 } as const
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const cpln = yield* first(state, served)
+          yield* cpln.post(`${gvc}/volumeset`, {
+            name: "data",
+            spec: { initialCapacity: 10, performanceClass: "general-purpose-ssd", fileSystemType: "ext4" }
+          })
+          const made = yield* cpln.post(`${gvc}/workload`, {
+            name: "db",
+            spec: { type: "stateful", containers: [main] }
+          })
+          expect([made.status, made.text]).toEqual([201, "Created"])
+          expect(yield* printed(cpln)).toHaveLength(1)
+        })
+      )
+      const cpln = yield* again(state, served)
+      const isServed = ({ json }: Answer) => json.status.ready
+      expect(isServed(yield* cpln.until(`${gvc}/workload/db/deployment/${location}`, isServed))).toBe(true)
+      expect(readdirSync(join(state, "volumes"), { recursive: true }).map(String)).toContainEqual(
+        expect.stringMatching(/starts$/u)
+      )
     })
   )
 
