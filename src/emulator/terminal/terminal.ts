@@ -17,7 +17,7 @@ import { requestOf, type TerminalRequest, typedBytes } from "./request.ts"
 
 /** A client that connects and says nothing is not waited for any longer. */
 const patience = "10 seconds"
-/** Milliseconds of a client that reads too slowly are not bought with this machine's memory. */
+/** Bytes on their way to a client that reads too slowly; its session ends at more. */
 const mostUnsent = 32 * 1024 * 1024
 
 const failed = (why: string) => `Failed to create terminal session: ${why}`

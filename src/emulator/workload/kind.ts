@@ -1,13 +1,13 @@
 /** Workloads as a kind: their rules where other objects are needed, and how they are read back. */
 import { isReady, locationStates, readyReplicas } from "./readiness.ts"
-import { type JsonObject, textOf } from "../json.ts"
-import { expandLink } from "../links.ts"
+import { at, type JsonObject, listOf, textOf } from "../json.ts"
+import { collectionPath, expandLink } from "../links.ts"
 import { gvcOf } from "../resources/gvc.ts"
 import type { Draft, Kind } from "../resources/kind.ts"
 import type { Resource, Store } from "../store.ts"
 import { coercedWorkload } from "./coerce.ts"
 import { withDefaults } from "./defaults.ts"
-import { workloadProblems } from "./rules.ts"
+import { typeOf, workloadProblems } from "./rules.ts"
 
 const identityProblems = (draft: Draft, store: Store["Service"]): ReadonlyArray<string> => {
   const link =
@@ -19,6 +19,24 @@ const identityProblems = (draft: Draft, store: Store["Service"]): ReadonlyArray<
   return isHere && store.get(wanted!) !== undefined
     ? []
     : [`"spec.identityLink" ${JSON.stringify(link)} is not an identity of this GVC`]
+}
+
+const volumeSet = "cpln://volumeset/"
+
+/** A set that is not shared belongs to one replica at a time, which only stateful workloads can promise. */
+const volumeSetProblems = ({ org, gvc, body }: Draft, store: Store["Service"]): ReadonlyArray<string> => {
+  if (typeOf(body) === "stateful") return []
+  const uris = listOf(at(body, ["spec", "containers"])).flatMap((container) =>
+    listOf(at(container, ["volumes"])).flatMap((volume) => textOf(at(volume, ["uri"])) ?? [])
+  )
+  return uris.flatMap((uri) => {
+    if (!uri.startsWith(volumeSet)) return []
+    const path = `${collectionPath({ org, gvc }, "volumeset")}/${uri.slice(volumeSet.length)}`
+    const system = textOf(at(store.get(path)?.body, ["spec", "fileSystemType"]))
+    return system === undefined || system === "shared"
+      ? []
+      : [`"spec.containers.volumes" ${uri} has the file system ${system}: only stateful workloads can use it`]
+  })
 }
 
 /** Defaults never change for a version, and lists read them again and again. */
@@ -54,7 +72,11 @@ export const workloadKind: Kind = {
     const unknown = Object.keys(draft.body).filter((key) => key !== "spec")
     const problems = unknown.map((key) => `"${key}" is not allowed`)
     const rules = workloadProblems(draft.body, draft.tags, before?.body)
-    return [...problems, ...rules, ...(rules.length > 0 ? [] : identityProblems(draft, store))]
+    return [
+      ...problems,
+      ...rules,
+      ...(rules.length > 0 ? [] : [...identityProblems(draft, store), ...volumeSetProblems(draft, store)])
+    ]
   },
   read,
   links: ({ path }) => [

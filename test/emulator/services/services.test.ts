@@ -373,3 +373,23 @@ describe("what a process can know of the platform", () => {
     isSlow
   )
 })
+
+describe("a volume set", () => {
+  it.live("that is not shared is for stateful workloads alone", () =>
+    Effect.gen(function* () {
+      const cpln = yield* emulator({ mode: "virtual" })
+      yield* cpln.post(`${org}/gvc`, { name: "dev" })
+      yield* cpln.post(`${gvc}/volumeset`, { name: "own", spec: { fileSystemType: "ext4" } })
+      yield* cpln.post(`${gvc}/volumeset`, { name: "common", spec: { fileSystemType: "shared" } })
+      const status = (type: string, set: string) => {
+        const volumes = [{ uri: `cpln://volumeset/${set}`, path: "/data" }]
+        return Effect.map(
+          cpln.put(`${gvc}/workload`, { ...service("", { volumes }, { type }), name: `${type}-${set}` }),
+          (answer) => answer.status
+        )
+      }
+      expect([yield* status("stateful", "own"), yield* status("standard", "own")]).toEqual([201, 400])
+      expect([yield* status("stateful", "common"), yield* status("standard", "common")]).toEqual([201, 201])
+    })
+  )
+})
