@@ -56,6 +56,9 @@ describe("agent emulator", () => {
       for (const name of ["ENDPOINT", "TOKEN", "ORG", "GVC", "SKIP_UPDATE_CHECK"]) {
         expect(printed).toContain(`export CPLN_${name}=`)
       }
+      expect(printed).toContain(`${url}/?token=${token}`)
+      // This machine alone, unless told.
+      expect(new URL(url).hostname).toBe("127.0.0.1")
       yield* Fiber.interrupt(fiber)
       const after = yield* Effect.exit(Effect.tryPromise(() => fetch(url)))
       expect(after._tag).toBe("Failure")
