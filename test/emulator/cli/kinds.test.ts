@@ -196,4 +196,51 @@ describe("the cpln CLI", () => {
       }),
     isSlow
   )
+
+  it.live(
+    "creates a workload, changes and suspends it, and stops a replica, which another follows",
+    () =>
+      Effect.gen(function* () {
+        const { does } = yield* vendor({ images: { any: "sleep 600" } })
+        yield* does("gvc", "create", "--name", "dev", "--location", location)
+        yield* does(
+          "workload",
+          "create",
+          "--name",
+          "made",
+          "--image",
+          "any",
+          "--container-name",
+          "main",
+          "--type",
+          "standard",
+          "--port",
+          "8080"
+        )
+        expect((yield* does("workload", "get", "made", "-o", "json")).json.spec).toMatchObject({
+          type: "standard",
+          containers: [{ image: "any", ports: [{ number: 8080 }] }]
+        })
+        yield* does("workload", "update", "made", "--set", "spec.containers.main.cpu=100m")
+        expect((yield* does("workload", "get", "made", "-o", "json")).json.spec.containers[0].cpu).toBe(
+          "100m"
+        )
+        const replica = (other: string | undefined) =>
+          Effect.map(
+            Effect.repeat(does("workload", "replica", "get", "made", "-o", "json"), {
+              until: ({ json }) => json.items.length === 1 && json.items[0] !== other
+            }),
+            ({ json }): string => json.items[0]
+          )
+        const first = yield* replica(undefined)
+        const where = ["--replica-name", first, "--location", location]
+        yield* does("workload", "replica", "stop", "made", ...where)
+        expect(yield* replica(first)).not.toBe(first)
+        yield* does("workload", "stop", "made")
+        expect((yield* does("workload", "get", "made", "-o", "json")).json.spec.defaultOptions.suspend).toBe(
+          true
+        )
+      }),
+    isSlow
+  )
 })
