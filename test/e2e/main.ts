@@ -13,7 +13,9 @@ import { world } from "../../scripts/local/world.ts"
 import { agentPoolTests } from "./agent-pool.ts"
 import { badInputTests } from "./bad-input.ts"
 import { blocksTests } from "./blocks.ts"
+import { cplnJobTests } from "./cpln-job.ts"
 import { endingTests } from "./endings.ts"
+import { planTests } from "./plan.ts"
 import { runtimeTests } from "./runtimes.ts"
 import { secretTests } from "./secrets.ts"
 import { signalTests } from "./signals.ts"
@@ -46,6 +48,8 @@ const main = Effect.fnUntraced(function* () {
         badInputTests,
         twoAgentTests,
         blocksTests,
+        cplnJobTests,
+        planTests,
         secretTests,
         // Deployments of 3.x bring no infrastructure of their own.
         ...(line === "2" ? [agentPoolTests] : []),
