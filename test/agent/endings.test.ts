@@ -185,6 +185,23 @@ describe("a job that ended", () => {
     })
   )
 
+  scenario("is settled once by two agents of which one is slower, and told by the one that did it", (world) =>
+    Effect.gen(function* () {
+      const command = yield* runningJob(world)
+      yield* startAgent(world, "agent-a")
+      yield* startAgent(world, "agent-b")
+      world.faults.on(
+        (call) => call.by === "agent agent-b" && call.name === "readRun",
+        { kind: "slow", before: 300, after: 0 },
+        1e9
+      )
+      yield* world.setStage(command, "failed", 1)
+      yield* pass("3 minutes")
+      expect(world.types("r1").filter((type) => type === "CRASHED")).toHaveLength(1)
+      expect(world.prefect.logs.filter(({ level }) => level === 40)).toMatchObject([{ by: "agent agent-a" }])
+    })
+  )
+
   scenario("is settled though the first answers of Prefect are lost", (world) =>
     Effect.gen(function* () {
       const command = yield* runningJob(world)

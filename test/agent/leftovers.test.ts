@@ -254,6 +254,55 @@ describe("jobs beside the current one", () => {
   )
 })
 
+describe("a job of a finished run", () => {
+  scenario("of another pool is left alone, though it carries no pool's tag", (world) =>
+    Effect.gen(function* () {
+      world.addPool("theirs", "their-pool-id")
+      const ref = yield* world.addWorkload("w1")
+      yield* withOther(world)
+      const theirs = yield* world.addCommand(ref, "r2")
+      const made = world.platform.command(theirs)
+      Object.assign(made ?? {}, { tags: { "prefect.io/flow-run-id": "r2", "cpln/prefectAgent": "theirs" } })
+      yield* world.addRun("r2", { work_pool_id: "their-pool-id", state: stateAt(begin, "COMPLETED") })
+      yield* startAgent(world, "agent-a")
+      yield* pass("30 minutes")
+      expect(world.stageOf(theirs)).toBe("running")
+    })
+  )
+
+  scenario("that carries another pool's tag is left alone, though the run's id is one of ours", (world) =>
+    Effect.gen(function* () {
+      // As where a database was copied: two servers know the run, and one of them has it still running.
+      const ref = yield* world.addWorkload("w1")
+      const theirs = yield* world.addCommand(ref, "r1", {
+        tags: { "prefect.io/work-pool-id": "pool-of-the-copy", "prefect.io/attempt": attemptOf("t1") }
+      })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        history: [claimState("t1", { where })],
+        state: stateAt(begin, "COMPLETED")
+      })
+      yield* withOther(world)
+      yield* startAgent(world, "agent-a")
+      yield* pass("30 minutes")
+      expect(world.stageOf(theirs)).toBe("running")
+    })
+  )
+})
+
+/** A live run in the same workload, so that it is looked into. */
+const withOther = Effect.fnUntraced(function* (world: World) {
+  const [ref] = [...world.platform.workloads.values()].map((each) => each.ref)
+  if (ref === undefined) throw new Error("no workload")
+  const command = yield* world.addCommand(ref, "other", { tags: { "prefect.io/attempt": attemptOf("t9") } })
+  yield* world.addRun("other", {
+    run_count: 1,
+    infrastructure_pid: pid("w1", command),
+    history: [claimState("t9", { where })],
+    state: stateAt(begin, "RUNNING")
+  })
+})
+
 describe("a run that was deleted", () => {
   scenario("has its job stopped, after two reads at least 30 s apart", (world) =>
     Effect.gen(function* () {
