@@ -18,12 +18,17 @@ type End = PastState & { readonly type: (typeof ends)[number] }
 
 const isEnd = (state: PastState | undefined): state is End => ends.some((type) => type === state?.type)
 
-/** The end that the claim with this transition id replaced; undefined for a claim of a run that was not over. */
+/**
+ * The end that a claim replaced; undefined for a claim of a run that was not over. A claim is taken from SCHEDULED, so an
+ * end since the last SCHEDULED was there when it landed: its own time tells when it was asked for, not when it was written.
+ */
 export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string): End | undefined => {
   const inOrder = [...states].sort((a, b) => (timeOf(a.timestamp) ?? 0) - (timeOf(b.timestamp) ?? 0))
-  const claim = inOrder.findIndex((state) => state.state_details?.transition_id === transitionId)
-  const before = inOrder[claim - 1]
-  return isEnd(before) ? before : undefined
+  const scheduled = inOrder.findLastIndex((state) => state.type === "SCHEDULED")
+  const since = inOrder.slice(scheduled + 1)
+  return since.some((state) => state.state_details?.transition_id === transitionId)
+    ? since.findLast(isEnd)
+    : undefined
 }
 
 /** Writes the end again that the claim replaced, when it replaced one: then true, and nothing is to be started. */

@@ -289,6 +289,12 @@ const proposeAndTell = Effect.fnUntraced(function* (
   { about, area, looked, memory, observation, run }: Case
 ): Effect.fn.Return<Written, ApiError, ReconcileEnvironment> {
   const { state } = decision
+  const claimed = run.state_type === "PENDING" ? run.state?.state_details?.transition_id : undefined
+  if (claimed) {
+    // The engine may have reported before a late claim landed on its report.
+    const states = yield* Prefect.use((prefect) => prefect.history(run.id))
+    if (yield* restoreEnd(run, claimed, states)) return "moved on"
+  }
   const trouble = run.state_type === "PENDING" ? memory.attempt.startTrouble : undefined
   const why = trouble === undefined ? decision.why : `the job did not start in time: ${trouble}`
   const exit = "exit" in observation ? observation.exit : undefined

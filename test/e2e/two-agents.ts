@@ -85,9 +85,21 @@ export const twoAgentTests = Effect.fnUntraced(function* (suite: Suite, world: W
       const all = yield* prefect.flowRuns(pool)
       const counts: Record<string, number> = {}
       for (const { state_type } of all) counts[state_type] = (counts[state_type] ?? 0) + 1
+      const other = all.find(({ state_type }) => state_type !== "COMPLETED")
+      const otherStates = other === undefined ? [] : yield* prefect.states(other.id)
+      const otherStory = [
+        ...otherStates.map(({ message, name, timestamp }) => `${timestamp} ${name} ${message ?? ""}`),
+        ...agents.flatMap((each) =>
+          each
+            .output()
+            .split("\n")
+            .filter((line) => line.includes(other?.id ?? "-"))
+        )
+      ]
+      const odd = all.find(({ state_type }) => state_type !== "COMPLETED")
       yield* must(
         counts["COMPLETED"] === wanted,
-        `the runs are ${JSON.stringify(counts)}; engine: ${engine.output().slice(-500)}`
+        `the runs are ${JSON.stringify(counts)}; one of them: ${odd?.id} ${odd?.state.message}; engine: ${engine.output().slice(-200)}\n${otherStory.join("\n")}`
       )
       const started = (yield* startCommands(cpln, place)).map(({ command }) => command)
       const perRun = new Map<string, number>()

@@ -17,7 +17,18 @@ describe("a claim that came too late", () => {
       state("COMPLETED", 3)
     ]
     expect(endBefore(history, "ours")?.type).toBe("COMPLETED")
-    expect(endBefore(history, "theirs")).toBeUndefined()
+    expect(endBefore(history.slice(1, 3), "theirs")).toBeUndefined()
+  })
+
+  it("is known also by an end that was reported between its asking and its landing", () => {
+    const history = [
+      state("SCHEDULED", 0),
+      state("PENDING", 1, "theirs"),
+      state("PENDING", 2, "ours"),
+      state("RUNNING", 3),
+      state("FAILED", 4)
+    ]
+    expect(endBefore(history, "ours")?.type).toBe("FAILED")
   })
 
   it("is none where the run was waiting, renamed Late, or retried after an end", () => {
