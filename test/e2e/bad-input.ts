@@ -114,7 +114,8 @@ const startTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
   ]
 
   yield* Effect.forEach(
-    cases,
+    // What is refused at start does not depend on the server's line: once is enough.
+    prefect.venv.line === "3" ? cases : [],
     ({ name, args = ["--pool", "starts"], env = {}, says }, index) =>
       suite.test(
         `${name}: exit code 1 at start, and a message that names it`,
@@ -129,8 +130,8 @@ const startTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
           }).pipe(
             Effect.flip,
             Effect.timeoutOrElse({
-              duration: "60 seconds",
-              orElse: () => Effect.fail(new Broken({ text: "the agent did not end within 60 s" }))
+              duration: "100 seconds",
+              orElse: () => Effect.fail(new Broken({ text: "the agent did not end within 100 s" }))
             })
           )
           if (!(failure instanceof ProcessFailed)) return yield* new Broken({ text: String(failure) })
