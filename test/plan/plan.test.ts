@@ -208,7 +208,10 @@ describe("agent plan", () => {
       const { cpln, planned } = yield* grounds()
       const { access, job } = jobIn(cpln)
       const first: Plan = yield* planned(planJob(job, access, "file", "manage"))
-      const { identityLink: _none, ...spec } = (first.workload?.sends["spec"] ?? {}) as Record<string, unknown>
+      const { identityLink: _none, ...spec } = (first.workload?.sends["spec"] ?? {}) as Record<
+        string,
+        unknown
+      >
       const made = yield* cpln.post(`${gvc}/workload`, { ...first.workload?.sends, spec })
       expect(made.status).toBe(201)
       const same: Plan = yield* planned(planJob(job, access, "file", "manage"))
