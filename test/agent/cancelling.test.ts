@@ -211,6 +211,19 @@ describe("a cancelled run", () => {
     })
   )
 
+  scenario("with a PID that means nothing, which cannot be put right, is told so once", (world) =>
+    Effect.gen(function* () {
+      // A job of another program carries no attempt: its run's PID is not ours to write.
+      const command = yield* running(world, { infrastructurePid: () => "not a pid" })
+      const made = world.platform.command(command)
+      Object.assign(made ?? {}, { tags: { "prefect.io/flow-run-id": "r1", "cpln/prefectAgent": "agent-a" } })
+      yield* startAgent(world, "agent-a")
+      yield* pass("5 minutes")
+      expect(world.run("r1").infrastructure_pid).toBe("not a pid")
+      expect(world.logOf("r1").match(/is not of the form org:gvc:workload:command/gu)).toHaveLength(1)
+    })
+  )
+
   scenario("before it was launched never launches", (world) =>
     Effect.gen(function* () {
       // With a PID of an earlier attempt the server does not cancel it by itself.

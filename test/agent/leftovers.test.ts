@@ -263,7 +263,11 @@ describe("a job of a finished run", () => {
       const theirs = yield* world.addCommand(ref, "r2")
       const made = world.platform.command(theirs)
       Object.assign(made ?? {}, { tags: { "prefect.io/flow-run-id": "r2", "cpln/prefectAgent": "theirs" } })
-      yield* world.addRun("r2", { work_pool_id: "their-pool-id", state: stateAt(begin, "COMPLETED") })
+      yield* world.addRun("r2", {
+        work_pool_id: "their-pool-id",
+        infrastructure_pid: pid("w1", theirs),
+        state: stateAt(begin, "COMPLETED")
+      })
       yield* startAgent(world, "agent-a")
       yield* pass("30 minutes")
       expect(world.stageOf(theirs)).toBe("running")
