@@ -27,6 +27,8 @@ interface Suite {
   readonly about: string
   /** What this machine lacks for it; undefined when nothing. */
   readonly needs?: string | undefined
+  /** Takes long and repeats with more of it what another suite does: run only when it is named. */
+  readonly onlyNamed?: boolean
   readonly steps: ReadonlyArray<ReadonlyArray<string>>
   readonly count: (ran: Ran) => Counts
 }
@@ -176,6 +178,7 @@ const suites: ReadonlyArray<Suite> = [
   },
   {
     name: "fuzz",
+    onlyNamed: true,
     about: "a hundred thousand arbitrary requests to the emulator",
     steps: [["env", "FUZZ_REQUESTS=100000", ...vitest("unit"), "test/emulator/fuzz.test.ts"]],
     count: vitestReport("unit")
@@ -229,7 +232,7 @@ process.on("SIGTERM", () => (stopped = true))
 const done: Array<{ readonly suite: Suite; readonly counts: Counts; readonly seconds: number }> = []
 for (const suite of suites) {
   if (stopped) break
-  if (given.names.length > 0 && !given.names.includes(suite.name)) continue
+  if (given.names.length > 0 ? !given.names.includes(suite.name) : suite.onlyNamed === true) continue
   console.log(`\n── ${suite.name}: ${suite.about}`)
   const from = performance.now()
   let counts: Counts
