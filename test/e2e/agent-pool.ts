@@ -13,7 +13,8 @@ import { promises, readRecord, settled } from "../../scripts/local/run-record.ts
 import type { World } from "../../scripts/local/world.ts"
 import { type Suite, keeps, must } from "./suite.ts"
 
-const poolName = "cpln-agent-work-pool"
+// Not the name of the manual: the test of its scripts has that pool on the same server.
+const poolName = "pool-of-agents"
 
 const manifest = {
   apiVersion: "batch/v1",
