@@ -8,30 +8,26 @@
  */
 import { Clock, Effect, Schema } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import type { Place } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
-import { type About, say } from "../observe/say.ts"
+import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
-import { claim, type Claim, type ClaimDeferred, ClaimLost } from "./claim.ts"
+import { claim, type ClaimDeferred, ClaimLost } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import type { OtherInfrastructure } from "./definition.ts"
 import { type Earlier, earlierAttempts } from "./earlier.ts"
 import { freshRun } from "./fresh.ts"
-import { agentTag, attemptTag, type Located, poolTag } from "./normalise.ts"
-import { isCancelling, retriesInProcess, timeOf } from "./phase.ts"
+import type { Located } from "./normalise.ts"
+import { retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare, type Prepared } from "./prepare.ts"
 import { standingOf } from "./standing.ts"
 import { restoreEnd } from "./overwritten.ts"
-import { proposeEnd } from "./propose.ts"
-import { label, pidOf, writeDown } from "./record.ts"
+import { pidOf, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
-import { NotStarted, type NoLongerOurs, start } from "./start.ts"
-import { stop } from "./stop.ts"
-import { tellRun } from "./tell.ts"
+import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
 /** An earlier job of this run lives: it has to end (it is being stopped) before the run is claimed again. */
@@ -72,14 +68,6 @@ const settled =
   ({ over }: Drain) =>
   <A, E, R>(claimed: Effect.Effect<A | undefined, E, R>): Effect.Effect<A | undefined, E, R> =>
     Effect.uninterruptible(Effect.raceFirst(claimed, Effect.as(over, undefined)))
-
-/** A job that was started, or taken over. */
-export interface Started {
-  readonly place: Place
-  readonly commandId: string
-  readonly flowName: string | undefined
-  readonly streamOutput: boolean | undefined
-}
 
 /** A claim rests on data of the run that is at most this old, in ms. */
 const freshFor = 500
@@ -199,133 +187,6 @@ const claimAndStart = Effect.fnUntraced(function* (
   return yield* startClaimed(run, held, prepared, tried, proof, drained, about)
 })
 
-const startClaimed = Effect.fnUntraced(function* (
-  run: FlowRun,
-  held: Claim,
-  prepared: Prepared,
-  tried: { readonly tryNumber: number; readonly lost: number },
-  provenAt: number,
-  drained: () => boolean,
-  about: About
-): Effect.fn.Return<Started | undefined, ApiError, LaunchEnvironment> {
-  const config = yield* RunsConfig
-  const ensured = yield* EnsuredWorkloads
-  const { place } = prepared.wanted
-  remember(yield* Board, yield* Places, run, prepared)
-  yield* say("info", "Job", about, "Creating Control Plane job...")
-  const lost = (reason: "lost" | "drain", why: string) =>
-    giveBack(run, held, prepared.where, tried, reason, why, about).pipe(Effect.as(undefined))
-  const command = yield* start({
-    runId: run.id,
-    claim: held,
-    provenAt,
-    place,
-    drained,
-    what: {
-      ...prepared.what,
-      tags: {
-        ...prepared.what.tags,
-        [agentTag]: config.agentLink,
-        [poolTag]: config.poolId,
-        [attemptTag]: held.attempt
-      }
-    },
-    ensureAgain: ensured.invalidate(prepared.wanted).pipe(
-      Effect.andThen(ensured.ensure(prepared.wanted)),
-      Effect.catchTag("WorkloadUnusable", (error) => Effect.logWarning(error.message))
-    )
-  }).pipe(
-    Effect.catchTag("NotStarted", (error) =>
-      say("warning", "Job", about, error.message).pipe(
-        // In doubt, only the watch may conclude: a job may yet show up.
-        Effect.andThen(error.surely ? notStarted(run, held, error, drained, lost) : Effect.succeed(undefined))
-      )
-    ),
-    Effect.catchTag("NoLongerOurs", (error) => noLongerOurs(run, held, error)),
-    Effect.catchTag(["Refused", "Conflict"], (error) =>
-      endRefused(run, held, about, error.message).pipe(Effect.as(undefined))
-    ),
-    // A credential that ran out is nobody's end: the run waits in the pool, and what is wrong is said there.
-    Effect.catchTag(["Forbidden", "Unauthorised"], (error) =>
-      lost("drain", error.message).pipe(Effect.andThen(Effect.fail(error)))
-    )
-  )
-  if (command === undefined) return undefined
-  const withCommand = { ...about, command: command.id }
-  yield* say("info", "Job", withCommand, `Job started (try ${tried.tryNumber}) in ${prepared.what.location}.`)
-  const job = { place, command: { id: command.id } }
-  if (!(yield* writeDown(run, held, job, command.provenAt, withCommand))) {
-    yield* stopOwn(run, place, command.id, prepared.what.location, withCommand)
-    return undefined
-  }
-  yield* tellWarnings(run, prepared, about).pipe(Effect.andThen(label(run.id)), Effect.forkDetach)
-  return {
-    place,
-    commandId: command.id,
-    flowName: prepared.flowName,
-    streamOutput: prepared.streamOutput
-  } satisfies Started
-})
-
-/** Said after the start, so that words never delay a job. */
-const tellWarnings = Effect.fnUntraced(function* (run: FlowRun, prepared: Prepared, about: About) {
-  for (const warning of prepared.warnings) {
-    yield* say("warning", "Job", about, warning)
-    yield* tellRun(run.id, "warning", warning)
-  }
-})
-
-/** A newer attempt has the run: our own job must not live. */
-const stopOwn = Effect.fnUntraced(function* (
-  run: FlowRun,
-  place: Place,
-  commandId: string,
-  location: string,
-  about: About
-) {
-  const memory = (yield* Board).of(run.id)
-  const command = {
-    id: commandId,
-    type: "runCronWorkload",
-    created: "",
-    lifecycleStage: "pending",
-    spec: { location }
-  }
-  yield* stop({
-    found: { place, command, at: 0 },
-    memory,
-    area: "Kill",
-    about,
-    why: "a newer attempt has the run",
-    confirm: Effect.succeed(true)
-  })
-})
-
-const notStarted = Effect.fnUntraced(function* (
-  run: FlowRun,
-  held: Claim,
-  error: NotStarted,
-  drained: () => boolean,
-  lost: (reason: "lost" | "drain", why: string) => Effect.Effect<undefined, ApiError, Prefect | RunsConfig>
-) {
-  const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value
-  // Cancelled meanwhile, and no job was ever made: there is nothing to wait for.
-  if (isCancelling(now)) return yield* cancelUnstarted(now, held)
-  return yield* lost(drained() ? "drain" : "lost", error.reason)
-})
-
-const cancelUnstarted = Effect.fnUntraced(function* (run: FlowRun, held: Claim) {
-  yield* proposeEnd(run, "CANCELLED", held.transitionId, "Cancelled before its job was started")
-  return undefined
-})
-
-/** Somebody cancelled, deleted or moved the run while we were starting; nothing was posted since the last proof. */
-const noLongerOurs = Effect.fnUntraced(function* (run: FlowRun, held: Claim, error: NoLongerOurs) {
-  yield* say("info", "Job", { runId: run.id }, error.message)
-  const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value
-  return isCancelling(now) ? yield* cancelUnstarted(now, held) : undefined
-})
-
 /** A job of a handed-back attempt that lives after all: the claim takes it over where it is, and nothing is started. */
 const adopt = Effect.fnUntraced(function* (
   offer: Offer,
@@ -361,25 +222,4 @@ const refuse = Effect.fnUntraced(function* (
   const late = yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId, states)
   if (!late) yield* endRefused(run, held, { runId: run.id }, problems)
   return undefined
-})
-
-const remember = (
-  board: Board["Service"],
-  places: Places["Service"],
-  run: FlowRun,
-  prepared: Prepared
-): void => {
-  places.remember(prepared.wanted.place)
-  const memory = board.of(run.id)
-  memory.place = prepared.wanted.place
-  memory.flowName = prepared.flowName
-  memory.deadline = prepared.deadline ?? null
-  memory.streamOutput = prepared.streamOutput
-}
-
-const aboutOf = (run: FlowRun, prepared: Prepared): About => ({
-  flow: prepared.flowName,
-  runId: run.id,
-  gvc: prepared.wanted.place.workload.gvc,
-  workload: prepared.wanted.place.workload.name
 })

@@ -46,7 +46,7 @@ export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", {
 export interface Launch {
   readonly runId: string
   readonly claim: Claim
-  /** Local time of the proof, in ms: when the claim was proposed. */
+  /** Local time of the proof, in ms: when the claim was proposed; 0 when only a new read may prove it. */
   readonly provenAt: number
   readonly place: Place
   readonly what: StartCommand
@@ -76,6 +76,7 @@ export const start = Effect.fn("runs.start")(
     Prefect | ControlPlane | RunsConfig
   > {
     const { launchDeadline } = yield* RunsConfig
+    const begun = yield* Clock.currentTimeMillis
     let provenAt = launch.provenAt
     let pause = 1_000
     for (;;) {
@@ -88,7 +89,7 @@ export const start = Effect.fn("runs.start")(
           ? { retry: "Prefect does not answer in time", surely: true }
           : yield* post(launch, left)
       if ("id" in outcome) return { id: outcome.id, provenAt }
-      const late = (yield* Clock.currentTimeMillis) - launch.provenAt > launchDeadline
+      const late = (yield* Clock.currentTimeMillis) - begun > launchDeadline
       if (late || !outcome.surely || launch.drained()) {
         return yield* new NotStarted({ reason: outcome.retry, surely: outcome.surely })
       }
