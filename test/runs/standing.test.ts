@@ -1,0 +1,69 @@
+import { describe, expect } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { makeBench } from "./world/bench.ts"
+import { flow } from "./world/jobs.ts"
+import { pass, scenario, within } from "./world/scenario.ts"
+
+/** The next claim of agent-b takes this long to land, in ms. */
+const late = (before: number) => ({ kind: "slow", before, after: 0 }) as const
+const isClaimOfB = (call: { readonly name: string; readonly by: string }) =>
+  call.name === "propose" && call.by === "agent agent-b"
+
+describe("a claim that lands late", () => {
+  scenario("on a finished run starts nothing, and the run has its end back", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const [a, b] = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      world.faults.on(isClaimOfB, late(60_000))
+      const slow = yield* Effect.forkChild(b.launchNow("r1"))
+      yield* within("5 seconds", a.launchNow("r1"))
+      yield* pass("2 minutes")
+      yield* Fiber.join(slow)
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      expect(world.types("r1").slice(-3)).toEqual(["COMPLETED", "PENDING", "COMPLETED"])
+    })
+  )
+
+  scenario("beside another that was accepted too uses that one's job, which nobody stops", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      // Its container lives, and its engine has not reported yet.
+      world.usual = flow({ pending: 1, startUp: 120 })
+      world.prefect.acceptsTwo = true
+      const [a, b] = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      world.faults.on(isClaimOfB, late(1_000))
+      const slow = yield* Effect.forkChild(b.launchNow("r1"))
+      yield* within("500 millis", a.launchNow("r1"))
+      yield* pass("30 seconds")
+      yield* Fiber.join(slow)
+      expect(world.types("r1").slice(0, 3)).toEqual(["SCHEDULED", "PENDING", "PENDING"])
+      for (const bench of [a, b]) yield* within("5 seconds", bench.look("r1"))
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+      expect(world.chronicle.of("job stop asked")).toEqual([])
+    })
+  )
+
+  scenario("beside another whose agent died before it started anything starts the one job", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      world.prefect.acceptsTwo = true
+      const [a, b] = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      world.faults.on((call) => call.name === "propose" && call.by === "agent agent-a", {
+        kind: "slow",
+        before: 0,
+        after: 500
+      })
+      const dying = yield* Effect.forkDetach(
+        a.launchNow("r1", { asked: () => false, over: Effect.sleep(100) })
+      )
+      world.faults.on(isClaimOfB, late(1_000))
+      const slow = yield* Effect.forkChild(b.launchNow("r1"))
+      yield* pass("1 minute")
+      yield* Fiber.await(dying)
+      yield* Fiber.join(slow)
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+      expect(world.platform.commandsOf("r1")[0]?.tags?.["cpln/prefectAgent"]).toBe("agent-b")
+    })
+  )
+})
