@@ -6,9 +6,8 @@
  * that cannot be written is lost without harm.
  */
 import { Clock, Context, Effect, Layer } from "effect"
-import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import { at, type Place, placeKey } from "../cpln/place.ts"
+import { type Place, placeKey } from "../cpln/place.ts"
 import type { Command, JobExecution } from "../cpln/schemas.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { say } from "../observe/say.ts"
@@ -27,7 +26,7 @@ export interface OwnJob {
 }
 
 interface Expected extends OwnJob {
-  /** When its command was created, known once it was seen live. */
+  /** When its command was created, known once it was seen live: for a shorter job no read is made. */
   created: string | undefined
   /** Local ms: before this it may be missing from an answer that is older than the job. */
   readonly notBefore: number
@@ -84,12 +83,12 @@ export class Endings extends Context.Service<
         if (run === undefined) return []
         const { commandId, flow, place, runId } = job
         const exit = exitCodeOf(execution)
-        const created = job.created ?? (yield* createdOf(job))
-        const message = timeline(run, created, execution, exit)
+        const message = timeline(run, job.created, execution, exit)
         const { gvc, name, org } = place.workload
         const about = { flow, runId, gvc, workload: name, command: commandId }
-        yield* say("info", "Job", about, `Job over: ${message}`)
         yield* events.executed(run, flow, `${org}:${gvc}:${name}:${commandId}`, exit)
+        if (message === "") return []
+        yield* say("info", "Job", about, `Job over: ${message}`)
         return [{ runId, message }]
       })
 
@@ -126,14 +125,6 @@ export class Endings extends Context.Service<
     })
   )
 }
-
-/** Only of a job that was over before it was seen. */
-const createdOf = ({ commandId, place }: OwnJob) =>
-  Commands.use((commands) => commands.get(place.workload, commandId)).pipe(
-    at(place.access),
-    Effect.map(({ value }) => value.created),
-    Effect.orElseSucceed(() => undefined)
-  )
 
 /** One read per workload gives the executions of all its jobs. */
 const executionsIn = Effect.fnUntraced(function* (jobs: ReadonlyArray<OwnJob>) {
