@@ -5,24 +5,19 @@
  * Invariant: at most one reconcile per run is under way in this process, and none while the run is being launched here.
  */
 import { Clock, Effect } from "effect"
-import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { handBackMessage, parseClaimMessage } from "../job/claim-message.ts"
+import { parseClaimMessage } from "../job/claim-message.ts"
 import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
-import { Relay } from "../logs/relay.ts"
 import { duration } from "../observe/duration.ts"
 import { type About, type Area, say } from "../observe/say.ts"
-import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
+import { act, type ActEnvironment, once } from "./act.ts"
 import { Board, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
-import { type Crash, crashLog, crashMessage, sentence, whereOf } from "./crash.ts"
+import { sentence } from "./crash.ts"
 import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
-import { categoryOf, troubleOf } from "./diagnose.ts"
-import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
-import { historyOf, readHistory } from "./history.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import {
@@ -35,40 +30,18 @@ import {
   tagOf
 } from "./normalise.ts"
 import { isKnownState, isOver, viewOf } from "./phase.ts"
-import type { Places } from "./places.ts"
-import type { CurrentPool } from "./pool.ts"
-import { type Preparation, prepare } from "./prepare.ts"
-import { handBack, isUnchanged, makeClaimable, proposeEnd, type Written } from "./propose.ts"
-import { restoreEnd } from "./overwritten.ts"
+import { prepare } from "./prepare.ts"
+import { isUnchanged } from "./propose.ts"
 import { pidOf, writePid } from "./record.ts"
-import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
 import { tellRun } from "./tell.ts"
 
-export type ReconcileEnvironment =
-  | Prefect
-  | ControlPlane
-  | Places
-  | RunsConfig
-  | Board
-  | CurrentPool
-  | Preparation
-  | Relay
+export type ReconcileEnvironment = ActEnvironment
 
 /** What one reconcile came to; `job` is the current command of the run, for those who follow its output. */
 export interface Outcome {
   readonly decision: Decision
   readonly job: { readonly found: Located; readonly memory: RunMemory } | undefined
-}
-
-/** All that one reconcile is about. */
-interface Case {
-  readonly run: FlowRun
-  readonly looked: Look
-  readonly observation: Observation
-  readonly memory: RunMemory
-  readonly area: Area
-  readonly about: About
 }
 
 /** The flow name that every command carries: it serves log lines after a restart. */
@@ -114,7 +87,7 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   const view = viewOf(run, seen.at, claimed || (yield* isOfOurKind(looked)))
   const observation = yield* observationOf(run, looked, memory)
   const decision = decide(view, observation, yield* policyOf(run, view, memory))
-  yield* perform(decision, { run, looked, observation, memory, area, about })
+  yield* act(decision, { run, looked, observation, memory, area, about })
   if (looked._tag === "Found") {
     yield* repairPid(run, looked.current, about)
     yield* noteStopped(looked.current, memory, area, about)
@@ -217,134 +190,6 @@ const policyOf = Effect.fnUntraced(function* (run: FlowRun, view: RunView, memor
     }
   }
   return { ...config, deadline: memory.deadline ?? undefined }
-})
-
-const perform = Effect.fnUntraced(function* (
-  decision: Decision,
-  its: Case
-): Effect.fn.Return<void, ApiError, ReconcileEnvironment> {
-  const { about, area, memory, run } = its
-  switch (decision._tag) {
-    case "Wait":
-      return yield* say("debug", area, about, decision.why)
-    case "Forget":
-      return
-    case "Say":
-      return yield* once(memory, decision.why, say("warning", area, about, decision.why))
-    case "Stop":
-      yield* noteStartTrouble(its)
-      return yield* stopCurrent(its, decision.why, isUnchanged(run))
-    case "Propose": {
-      // It says that nothing of the run is left, so doubles and older attempts count as well.
-      if (decision.state === "CANCELLED" && (yield* hasOtherJobs(its))) {
-        return yield* say("debug", area, about, "another job of this run lives and is being stopped")
-      }
-      const written = yield* proposeAndTell(decision, its)
-      if (decision.thenStop && written === "written") {
-        yield* stopCurrent(its, decision.why, Effect.succeed(true))
-      }
-      return
-    }
-    case "HandBack":
-      return yield* handBackOrCrash(decision.why, its)
-    case "MakeClaimable": {
-      if ((yield* makeClaimable(run)) === "moved on") return
-      yield* say("info", area, about, decision.why)
-      if (decision.thenStop) yield* stopCurrent(its, decision.why, Effect.succeed(true))
-    }
-  }
-})
-
-const stopCurrent = (
-  { about, area, looked, memory }: Case,
-  why: string,
-  confirm: Effect.Effect<boolean, ApiError, Prefect>
-) =>
-  looked._tag === "Found" ? stop({ found: looked.current, memory, area, about, why, confirm }) : Effect.void
-
-const hasOtherJobs = Effect.fnUntraced(function* ({ looked, run }: Case) {
-  const current = looked._tag === "Found" ? looked.current.command.id : undefined
-  const live = yield* liveCommands(run, yield* readHistory(run.id))
-  return live.some(({ command }) => command.id !== current)
-})
-
-const once = <R>(memory: RunMemory, what: string, effect: Effect.Effect<void, never, R>) =>
-  Effect.suspend(() => {
-    if (memory.said.has(what)) return Effect.void
-    memory.said.add(what)
-    return effect
-  })
-
-/** Why a job does not start is known only while it waits: it is read before the stop. */
-const noteStartTrouble = Effect.fnUntraced(function* ({ looked, memory, observation }: Case) {
-  if (observation._tag !== "Pending" || looked._tag !== "Found") return
-  if (memory.attempt.startTrouble !== undefined) return
-  const { command, place } = looked.current
-  const found = yield* executionOf(place, command.id).pipe(Effect.catch(() => Effect.succeed(undefined)))
-  memory.attempt.startTrouble = troubleOf(found?.execution)
-})
-
-const proposeAndTell = Effect.fnUntraced(function* (
-  decision: Extract<Decision, { readonly _tag: "Propose" }>,
-  { about, area, looked, memory, observation, run }: Case
-): Effect.fn.Return<Written, ApiError, ReconcileEnvironment> {
-  const { state } = decision
-  const claimed = run.state_type === "PENDING" ? run.state?.state_details?.transition_id : undefined
-  if (claimed) {
-    // The engine may have reported before a late claim landed on its report.
-    const states = yield* Prefect.use((prefect) => prefect.history(run.id))
-    if (yield* restoreEnd(run, claimed, states)) return "moved on"
-  }
-  const trouble = run.state_type === "PENDING" ? memory.attempt.startTrouble : undefined
-  const why = trouble === undefined ? decision.why : `the job did not start in time: ${trouble}`
-  const exit = "exit" in observation ? observation.exit : undefined
-  const crash = {
-    why,
-    workload: about.workload,
-    command: about.command,
-    category: categoryOf(trouble === undefined ? exit : { code: undefined, text: trouble }, {
-      gone: observation._tag === "Absent",
-      deadline: why.startsWith("deadline")
-    }),
-    lines:
-      state === "CRASHED" && looked._tag === "Found"
-        ? yield* (yield* Relay).lastLines(looked.current.place, looked.current.command.id)
-        : []
-  } satisfies Crash
-  const subject = looked._tag === "Found" ? looked.current.command.id : "absent"
-  const message = state === "CRASHED" ? crashMessage(crash) : `${sentence(why)}${whereOf(about)}`
-  const written = yield* proposeEnd(run, state, subject, message)
-  if (written === "moved on") {
-    yield* say("debug", area, about, "the run has moved on; looking again")
-    return written
-  }
-  yield* say(state === "CRASHED" ? "error" : "info", area, about, `Run set to ${state}: ${why}`)
-  // Only the agent whose CRASHED was accepted posts the last lines.
-  if (state === "CRASHED") yield* tellRun(run.id, "error", crashLog(crash))
-  return written
-})
-
-/** A claim whose job never came: back to the pool, or, when that keeps happening, the end. */
-const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area, run }: Case) {
-  const config = yield* RunsConfig
-  const claimed = parseClaimMessage(run.state?.message ?? "")
-  if (claimed === undefined) return
-  // Its claimant may have died before it saw that it had come too late.
-  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
-  if (yield* restoreEnd(run, claimed.transitionId, states)) return
-  const { lost } = historyOf(states)
-  if (lost >= lostHandBacksAllowed) {
-    const words = `Its job was lost before it started, ${lost + 1} times${whereOf(about)}`
-    const written = yield* proposeEnd(run, "CRASHED", claimed.transitionId, words)
-    if (written === "written") {
-      yield* say("error", area, about, `Run set to CRASHED: ${words}`)
-      yield* tellRun(run.id, "error", words)
-    }
-    return
-  }
-  const message = handBackMessage({ ...claimed, agent: config.agentLink, reason: "lost" })
-  const written = yield* handBack(run, claimed.transitionId, message)
-  if (written === "written") yield* say("warning", area, about, `Handed back to the pool: ${why}`)
 })
 
 /** The PID must name the current attempt's command, or people and other agents look in the wrong place. */
