@@ -6,7 +6,7 @@
  * finished one be claimed. After an accepted claim this fiber goes on to a started job, a hand-back or an end state, and
  * a drain only asks it to be quick.
  */
-import { Clock, Effect, Schema } from "effect"
+import { Clock, Duration, Effect, Schema } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import { say } from "../observe/say.ts"
@@ -76,6 +76,9 @@ const quickClaim = 250
 /** The `Date` header has whole seconds: a run that is due within this second is due. */
 const dueWithin = 1_000
 
+/** A workload that is not ready is spoken of this often. */
+const saidEvery = Duration.seconds(15)
+
 /** Everything that may be done early for a run that is due soon: it fills the caches and makes the workload ready. */
 export const warm = Effect.fn("runs.warm")(function* (run: FlowRun) {
   const prepared = yield* prepare(run)
@@ -125,7 +128,7 @@ const makeReady = Effect.fnUntraced(function* (
   LaunchEnvironment
 > {
   return yield* prepare(run).pipe(
-    Effect.tap((prepared) => EnsuredWorkloads.use((ensured) => ensured.ensure(prepared.wanted))),
+    Effect.tap((prepared) => workloadReady(run, prepared)),
     Effect.catchTag(["RunRefused", "WorkloadUnusable"], (error) =>
       Effect.succeed({ problems: error.message })
     ),
@@ -134,6 +137,22 @@ const makeReady = Effect.fnUntraced(function* (
       error.service === "Control Plane" ? Effect.succeed({ problems: error.message }) : Effect.fail(error)
     )
   )
+})
+
+/** Readiness is the workload's, but people look for it by their run. */
+const workloadReady = Effect.fnUntraced(function* (run: FlowRun, prepared: Prepared) {
+  const { location, readyWithin } = prepared.wanted
+  const about = aboutOf(run, prepared)
+  const waiting = say(
+    "info",
+    "Workload",
+    about,
+    `Not ready yet in ${location}; waiting up to ${readyWithin / 1000} s (pod_watch_timeout_seconds).`
+  )
+  yield* EnsuredWorkloads.use((ensured) => ensured.ensure(prepared.wanted)).pipe(
+    Effect.raceFirst(Effect.andThen(Effect.sleep(saidEvery), waiting).pipe(Effect.forever))
+  )
+  yield* say("info", "Workload", about, `Ready in ${location}.`)
 })
 
 /** The run as it is now, by a read unless the offer is fresh; `ClaimLost` when it is no longer to be launched. */

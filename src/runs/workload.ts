@@ -166,6 +166,7 @@ const make = Effect.gen(function* () {
     const made = yield* found(wanted)
     if (made === undefined) return
     yield* refuseUnlessOurs(wanted, made, poolId)
+    yield* say("info", "Workload", aboutOf(wanted), "Created.")
     // What the service itself makes of a spec is nobody's edit.
     const identity = yield* identityOf(wanted)
     isNew(workload.path, changesOf(wanted, identity, made).join(", "))

@@ -1,0 +1,129 @@
+/** The log filters that users know: each finds, in what an agent really prints, the lines that it is for. */
+import { readFileSync } from "node:fs"
+import { describe, expect } from "@effect/vitest"
+import { Effect, Result } from "effect"
+import { parseQuery } from "../../src/emulator/logs/logql.ts"
+import { startAgent } from "../runs/world/agents.ts"
+import { flow, type Script } from "../runs/world/jobs.ts"
+import { pass, scenario } from "../runs/world/scenario.ts"
+import { poolName, type World } from "../runs/world/world.ts"
+
+const selector = '{gvc="dev", workload="agent"}'
+
+/** The lines that a query by these filters shows. */
+const shown = (lines: ReadonlyArray<string>, filters: string): ReadonlyArray<string> => {
+  const query = Result.getOrThrow(parseQuery(`${selector} ${filters}`))
+  return lines.filter(query.keeps)
+}
+
+/** The engine reports, and side containers stay until they are stopped. */
+const sidecarsStay =
+  (reports: string | undefined): Script =>
+  (job) =>
+    Effect.gen(function* () {
+      yield* Effect.sleep("2 seconds")
+      yield* job.live
+      yield* job.report("RUNNING")
+      yield* Effect.sleep("20 seconds")
+      if (reports !== undefined) yield* job.report(reports)
+      yield* job.mainEnds(reports === "FAILED" ? 1 : 0)
+      yield* Effect.never
+    })
+
+/** The pool's jobs have a second container. */
+const withSidecar = (world: World) => {
+  const stored = world.prefect.pools.get(poolName)
+  if (stored === undefined) throw new Error("the world has no pool")
+  const template = structuredClone(stored.pool.base_job_template) as {
+    job_configuration: { job_manifest: { spec: { template: { spec: { containers: Array<unknown> } } } } }
+  }
+  template.job_configuration.job_manifest.spec.template.spec.containers.push({
+    name: "sidecar",
+    image: "proxy:1",
+    command: ["proxy"]
+  })
+  world.prefect.pools.set(poolName, { ...stored, pool: { ...stored.pool, base_job_template: template } })
+}
+
+/** One of everything that users look for: a run that ends well, one whose job vanishes, a cancel, sidecars that stay. */
+const eventful = Effect.fnUntraced(function* (world: World) {
+  world.scripts.set("cancelled", flow({ runs: 3_000 }))
+  world.scripts.set("vanishing", flow({ runs: 3_000 }))
+  world.scripts.set("lingering", sidecarsStay("COMPLETED"))
+  for (const id of ["good", "cancelled", "vanishing", "lingering"]) yield* world.addRun(id)
+  const agent = yield* startAgent(world, "agent-a")
+  yield* pass("1 minute")
+  const [command] = world.platform.commandsOf("vanishing")
+  if (command !== undefined) yield* world.vanish(command.id)
+  yield* world.propose("cancelled", "CANCELLING")
+  yield* pass("10 minutes")
+  return agent.lines
+})
+
+/** As the manual of the reference has them, with what each is for: area filters and the paths of its troubleshooting. */
+const filters: ReadonlyArray<readonly [filters: string, finds: string]> = [
+  ['|= "[CPLN]"', "[CPLN]"],
+  ['|= "[CPLN] Job"', "Creating Control Plane job..."],
+  ['|= "[CPLN] Job" |= "good"', "Creating Control Plane job..."],
+  ['|= "[CPLN] Workload"', "Created."],
+  ['|= "[CPLN] Workload" |= "good"', "Ready in"],
+  ['|= "[CPLN] Sync"', "open runs"],
+  ['|= "[CPLN] Sync CPLN→Prefect"', "Run set to CRASHED"],
+  ['|= "[CPLN] Sync CPLN→Prefect" |= "vanishing"', "Got 404"],
+  ['|= "[CPLN] Sync Prefect→CPLN"', "looked into"],
+  ['|= "[CPLN] Sync Prefect→CPLN" |= "lingering"', "Sending stopReplica"],
+  ['|= "[CPLN] Sync Prefect→CPLN" |= "lingering"', "terminated successfully"],
+  ['|= "[CPLN] Kill"', "Sending stopReplica"],
+  ['|= "[CPLN] Kill" |= "cancelled"', "terminated successfully"],
+  ['|= "[CPLN] Init"', 'serves work pool "cpln"']
+]
+
+describe("log filters", () => {
+  scenario("of the manual show the lines that they are for", (world) =>
+    Effect.gen(function* () {
+      const lines = yield* eventful(world)
+      for (const [filter, text] of filters) {
+        expect(
+          shown(lines, filter).some((line) => line.includes(text)),
+          `${filter} finds ${JSON.stringify(text)}`
+        ).toBe(true)
+      }
+      const [command] = world.platform.commandsOf("good")
+      expect(shown(lines, `|= "[CPLN]" |= "${command?.id}"`)).not.toEqual([])
+      expect(shown(lines, `|= "[CPLN]" |= "good"`).every((line) => line.includes("RunID: good"))).toBe(true)
+    })
+  )
+
+  scenario("of docs/troubleshooting.md are queries, with the filter inside the quotes", () =>
+    Effect.sync(() => {
+      const docs = readFileSync(new URL("../../docs/troubleshooting.md", import.meta.url), "utf8")
+      const written = [...docs.matchAll(/cpln logs '([^']*)'/gu)].map((match) => match[1] ?? "")
+      const cells = [...docs.matchAll(/`(\\\|= [^`]*)`/gu)].map(
+        (match) => `${selector} ${(match[1] ?? "").replaceAll("\\|", "|")}`
+      )
+      expect(written.length).toBeGreaterThan(0)
+      expect(cells.length).toBeGreaterThan(5)
+      for (const query of [...written, ...cells]) {
+        expect(Result.isSuccess(parseQuery(query)), query).toBe(true)
+        expect(query).toContain("|=")
+      }
+    })
+  )
+
+  for (const reports of ["COMPLETED", "FAILED", undefined]) {
+    scenario(`find the stop of side containers that stay after ${reports ?? "no report"}`, (world) =>
+      Effect.gen(function* () {
+        withSidecar(world)
+        world.usual = sidecarsStay(reports)
+        yield* world.addRun("r1")
+        const agent = yield* startAgent(world, "agent-a")
+        yield* pass("10 minutes")
+        expect(world.stateOf("r1")).toBe(reports ?? "COMPLETED")
+        expect(world.stages("r1")).toEqual(["cancelled"])
+        const found = shown(agent.lines, '|= "[CPLN] Sync" |= "r1"').join("\n")
+        expect(found).toContain("Sending stopReplica")
+        expect(found).toContain("terminated successfully")
+      })
+    )
+  }
+})
