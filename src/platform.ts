@@ -13,7 +13,7 @@ import {
   NodeStdio,
   NodeTerminal
 } from "@effect/platform-node-shared"
-import { Cause, Exit, Layer } from "effect"
+import { Cause, Effect, Exit, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Socket } from "effect/socket"
 
@@ -57,3 +57,22 @@ export const host = {
   stdoutIsTerminal: (): boolean => process.stdout.isTTY === true,
   arguments: (): ReadonlyArray<string> => process.argv.slice(2)
 }
+
+/** While this is in scope the signal is `own`'s matter alone; afterwards whoever had it before has it again. */
+export const takeSignal = (signal: "SIGINT" | "SIGTERM", own: () => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const before = process.listeners(signal)
+      for (const each of before) process.removeListener(signal, each)
+      process.on(signal, own)
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        process.removeListener(signal, own)
+        for (const each of before) process.on(signal, each)
+      })
+  )
+
+/** A standard input that is being read keeps the process alive, even when nobody wants it any more. */
+export const leaveStdin = Effect.sync(() => void process.stdin.destroy())

@@ -4,6 +4,7 @@
  * Invariant: a field that was not given is left out, so that each side's own default holds.
  */
 import { Result } from "effect"
+import { completed } from "../cpln-job/manifest.ts"
 import { convert, secretsToReveal } from "../job/convert.ts"
 import { prepareInfrastructure } from "../job/infrastructure-block.ts"
 import { isRecord, type JsonRecord, recordOf } from "../job/json.ts"
@@ -101,7 +102,7 @@ export const checkInfrastructure = (data: JsonRecord): Checked => {
   return { problems: [], warnings: conversionProblems(prepared.job, { jobType, poolId: "pool" }) }
 }
 
-/** The job of a CplnJob block, which is no flow run's. It may go without a name. */
+/** The job of a CplnJob block, as `agent job run` would run it. */
 export const checkJob = (manifest: unknown): Checked => {
   const spec = recordOf(recordOf(recordOf(recordOf(manifest)["spec"])["template"])["spec"])
   const containers = spec["containers"]
@@ -113,9 +114,8 @@ export const checkJob = (manifest: unknown): Checked => {
     }
     return { problems: [problem], warnings: [] }
   }
-  const metadata = { generateName: "job-", ...recordOf(recordOf(manifest)["metadata"]) }
-  const named = { ...recordOf(manifest), metadata }
-  return { problems: [], warnings: conversionProblems(named, { jobType: undefined, poolId: undefined }) }
+  const whole = completed(recordOf(manifest))
+  return { problems: [], warnings: conversionProblems(whole, { jobType: undefined, poolId: undefined }) }
 }
 
 const conversionProblems = (

@@ -6,25 +6,19 @@
  * within half a minute; a failure is never kept.
  */
 import { Cache, Context, Data, Duration, Effect, type Exit, Layer, Option } from "effect"
-import { type Access, ControlPlane } from "../cpln/control-plane.ts"
-import { at } from "../cpln/place.ts"
-import type { Gvc } from "../cpln/schemas.ts"
-import { Secrets, type SecretShape } from "../cpln/secrets.ts"
-import { Workloads } from "../cpln/workloads.ts"
+import type { Access, ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { JsonRecord } from "../job/json.ts"
 import type { BlockKey } from "../job/references.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { BlockDocument, Deployment, Flow, WorkPool } from "../prefect/schemas.ts"
 import { CurrentPool } from "./pool.ts"
-
-/** Whether a secret is there; "unknown" where the credential may not look. */
-export type SecretFound = "there" | "missing" | "unknown"
+import { orUndefined, type PlatformReads, platformReads } from "./to-send.ts"
 
 /** What does not exist is undefined, never an error. */
 export class Preparation extends Context.Service<
   Preparation,
-  {
+  PlatformReads & {
     readonly pool: Effect.Effect<WorkPool>
     deployment(id: string): Effect.Effect<Deployment | undefined, ApiError>
     flow(id: string): Effect.Effect<Flow | undefined, ApiError>
@@ -33,10 +27,6 @@ export class Preparation extends Context.Service<
     /** The same by its id, with its type. */
     document(id: string): Effect.Effect<BlockDocument | undefined, ApiError>
     variable(name: string): Effect.Effect<{ readonly value: unknown } | undefined, ApiError>
-    gvc(access: Access, name: string): Effect.Effect<Gvc | undefined, ApiError>
-    secret(access: Access, name: string): Effect.Effect<SecretFound, ApiError>
-    /** Type and key names; "forbidden" where the credential may not reveal it. */
-    secretShape(access: Access, name: string): Effect.Effect<SecretShape | "forbidden" | undefined, ApiError>
   }
 >()("agent/runs/Preparation") {
   static readonly layer: Layer.Layer<Preparation, never, Prefect | CurrentPool | ControlPlane> = Layer.effect(
@@ -53,13 +43,10 @@ class PlatformEntry extends Data.Class<{ readonly access: Access; readonly name:
 const kept = (seconds: number) => (exit: Exit.Exit<unknown, unknown>) =>
   exit._tag === "Success" ? Duration.seconds(seconds) : Duration.zero
 
-const orUndefined = <A, R>(read: Effect.Effect<A, ApiError, R>) =>
-  Effect.catchTag(read, "NotFound", () => Effect.succeed(undefined))
-
 const make = Effect.gen(function* () {
   const prefect = yield* Prefect
   const currentPool = yield* CurrentPool
-  const controlPlane = yield* ControlPlane
+  const reads = yield* platformReads
   const deployments = yield* Cache.makeWith((id: string) => orUndefined(prefect.readDeployment(id)), {
     capacity: 2_000,
     timeToLive: kept(10)
@@ -81,39 +68,18 @@ const make = Effect.gen(function* () {
       ),
     { capacity: 500, timeToLive: kept(20) }
   )
-  const gvcs = yield* Cache.makeWith(
-    ({ access, name }: PlatformEntry) =>
-      orUndefined(Workloads.use((workloads) => workloads.readGvc(name))).pipe(
-        at(access),
-        Effect.provideService(ControlPlane, controlPlane)
-      ),
-    { capacity: 200, timeToLive: kept(30) }
-  )
-  const ofSecrets = <A>(
-    { access, name }: PlatformEntry,
-    ask: (secrets: Secrets["Service"], name: string) => Effect.Effect<A, ApiError>
-  ) =>
-    Secrets.use((secrets) => ask(secrets, name)).pipe(
-      at(access),
-      Effect.provideService(ControlPlane, controlPlane)
-    )
-  const secrets = yield* Cache.makeWith(
-    (entry: PlatformEntry) =>
-      ofSecrets(entry, (client, name) => client.look(name)).pipe(
-        Effect.as<SecretFound>("there"),
-        Effect.catchTag("NotFound", () => Effect.succeed<SecretFound>("missing")),
-        Effect.catchTag(["Forbidden", "Refused"], () => Effect.succeed<SecretFound>("unknown"))
-      ),
-    { capacity: 1_000, timeToLive: kept(30) }
-  )
-  const shapes = yield* Cache.makeWith(
-    (entry: PlatformEntry) =>
-      ofSecrets(entry, (client, name) => client.shape(name)).pipe(
-        orUndefined,
-        Effect.catchTag("Forbidden", () => Effect.succeed("forbidden" as const))
-      ),
-    { capacity: 1_000, timeToLive: kept(20) }
-  )
+  const gvcs = yield* Cache.makeWith(({ access, name }: PlatformEntry) => reads.gvc(access, name), {
+    capacity: 200,
+    timeToLive: kept(30)
+  })
+  const secrets = yield* Cache.makeWith(({ access, name }: PlatformEntry) => reads.secret(access, name), {
+    capacity: 1_000,
+    timeToLive: kept(30)
+  })
+  const shapes = yield* Cache.makeWith(({ access, name }: PlatformEntry) => reads.secretShape(access, name), {
+    capacity: 1_000,
+    timeToLive: kept(20)
+  })
   const blockOf = (entry: BlockEntry) => Effect.map(Cache.get(blocks, entry), (found) => found?.data)
   return Preparation.of({
     pool: currentPool.get,

@@ -129,6 +129,13 @@ describe("a CplnJob block", () => {
       expect(problemText(checkJob(manifest).problems)).toContain("there is no container")
   })
 
+  it("is not warned of what `agent job run` fills in", () => {
+    const { spec } = skeleton({ image: "i:1" }) as { readonly spec: unknown }
+    const kubectl = { apiVersion: "batch/v1", kind: "Job", spec }
+    for (const metadata of [undefined, null, {}, { name: "nightly" }, { labels: null, generateName: null }])
+      expect(checkJob({ ...kubectl, metadata })).toEqual({ problems: [], warnings: [] })
+  })
+
   it("is warned of what Control Plane would refuse; keys of whole secrets are seen when it runs", () => {
     expect(problemText(checkJob(skeleton({})).warnings)).toContain("image")
     expect(checkJob(skeleton({ image: "i:1", envFrom: [{ secretRef: { name: "app" } }] })).warnings).toEqual(

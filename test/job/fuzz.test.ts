@@ -10,8 +10,11 @@ import { officialTemplate } from "../../src/job/template.ts"
 import { below, type Chance, pick, seeded } from "./manifest/arbitrary.ts"
 import { sourceOf } from "./sources.ts"
 
-/** A tenth of the cases of the long run (`FUZZ_CASES=100000`). */
-const cases = Number(process.env["FUZZ_CASES"] ?? 10_000)
+/** Fewer (`FUZZ_CASES=1000`) while working on it. */
+const cases = Number(process.env["FUZZ_CASES"] ?? 100_000)
+
+/** Half a minute on a quiet machine, many more on a busy one. */
+const patience = 600_000
 
 const keys =
   "env labels name command config org namespace location job job_manifest metadata spec template containers image args token default properties customizations op path value env.A a.b[0] $ref block_document_id __proto__ constructor job_type".split(
@@ -90,41 +93,49 @@ const answered = (chance: Chance) => {
 }
 
 describe("any JSON", () => {
-  it("as template and variables is configured or refused with reasons, and then converted or refused", () => {
-    const chance = seeded(1)
-    const seen = { Configured: 0, Refused: 0 }
-    for (let at = 0; at < cases; at++) {
-      const step = answered(chance)
-      seen[step._tag]++
-      if (step._tag === "Refused") expect(problemText(step.problems)).not.toBe("")
-      else {
-        const context = {
-          org: "o",
-          gvc: "g",
-          location: "l",
-          jobType: undefined,
-          poolId: "p",
-          secretKeys: new Map()
+  it(
+    "as template and variables is configured or refused with reasons, and then converted or refused",
+    () => {
+      const chance = seeded(1)
+      const seen = { Configured: 0, Refused: 0 }
+      for (let at = 0; at < cases; at++) {
+        const step = answered(chance)
+        seen[step._tag]++
+        if (step._tag === "Refused") expect(problemText(step.problems)).not.toBe("")
+        else {
+          const context = {
+            org: "o",
+            gvc: "g",
+            location: "l",
+            jobType: undefined,
+            poolId: "p",
+            secretKeys: new Map()
+          }
+          convert(step.configuration.job_manifest, context)
         }
-        convert(step.configuration.job_manifest, context)
       }
-    }
-    expect(seen.Configured).toBeGreaterThan(cases / 100)
-    expect(seen.Refused).toBeGreaterThan(cases / 100)
-  }, 600_000)
+      expect(seen.Configured).toBeGreaterThan(cases / 100)
+      expect(seen.Refused).toBeGreaterThan(cases / 100)
+    },
+    patience
+  )
 
-  it("as infrastructure block, overrides and patches is prepared or refused with reasons", () => {
-    const chance = seeded(2)
-    for (let at = 0; at < cases; at++) {
-      const step = prepareInfrastructure({
-        ...sourceOf(),
-        block: anyRecord(chance),
-        overrides: anyRecord(chance),
-        version: "2.20.25"
-      })
-      if (step._tag === "Refused") expect(problemText(step.problems)).not.toBe("")
-    }
-  }, 600_000)
+  it(
+    "as infrastructure block, overrides and patches is prepared or refused with reasons",
+    () => {
+      const chance = seeded(2)
+      for (let at = 0; at < cases; at++) {
+        const step = prepareInfrastructure({
+          ...sourceOf(),
+          block: anyRecord(chance),
+          overrides: anyRecord(chance),
+          version: "2.20.25"
+        })
+        if (step._tag === "Refused") expect(problemText(step.problems)).not.toBe("")
+      }
+    },
+    patience
+  )
 
   it("that is nested without end is refused, not recursed into", () => {
     let deep: unknown = "x"

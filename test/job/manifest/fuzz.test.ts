@@ -124,24 +124,99 @@ describe("conversion is stable", { timeout: patience }, () => {
     )
   }
 
-  it("the order of keys and written-out defaults change neither hash nor name", () => {
-    for (let index = 0; index < 2_000; index++) {
-      const manifest = plausible(seeded(seed + index))
-      const spec = manifest["spec"] as { template: { spec: Record<string, unknown> } }
-      const withDefaults = {
-        ...manifest,
-        spec: {
-          ...spec,
-          suspend: false,
-          template: { spec: { activeDeadlineSeconds: null, hostNetwork: false, ...spec.template.spec } }
-        }
-      }
-      const [first, second, third] = [manifest, turned(manifest), withDefaults].map((each) =>
-        Result.getOrThrow(convert(each, context))
-      )
-      expect(second?.name).toBe(first?.name)
-      expect(third?.specHash).toBe(first?.specHash)
-      expect(third?.name).toBe(first?.name)
+  type Members = Readonly<Record<string, unknown>>
+  const listOf = (value: unknown) => (Array.isArray(value) ? (value as ReadonlyArray<Members>) : [])
+
+  /** The same Job with its pod, and each of its containers, changed. */
+  const changed = (
+    manifest: Members,
+    pod: (spec: Members) => Members,
+    container: (container: Members) => Members
+  ): Members => {
+    const spec = manifest["spec"] as { readonly template: { readonly spec: Members } }
+    const inner = pod(spec.template.spec)
+    const containers = listOf(inner["containers"]).map(container)
+    return {
+      ...manifest,
+      spec: { ...spec, template: { ...spec.template, spec: { ...inner, containers } } }
     }
+  }
+
+  /** What a cluster's API server writes into every Job. */
+  const asServed = (manifest: Members) => {
+    const whole = changed(
+      manifest,
+      (pod) => ({
+        activeDeadlineSeconds: null,
+        hostNetwork: false,
+        dnsPolicy: "ClusterFirst",
+        schedulerName: "default-scheduler",
+        terminationGracePeriodSeconds: 30,
+        securityContext: {},
+        restartPolicy: "Never",
+        volumes: [],
+        ...pod
+      }),
+      (container) => ({
+        terminationMessagePath: "/dev/termination-log",
+        terminationMessagePolicy: "File",
+        imagePullPolicy: "IfNotPresent",
+        env: [],
+        resources: {},
+        volumeMounts: [],
+        ...container
+      })
+    )
+    const spec = whole["spec"] as Members
+    return { ...whole, spec: { backoffLimit: 6, completionMode: "NonIndexed", suspend: false, ...spec } }
+  }
+
+  /** In another order where order means nothing. */
+  const rearranged = (manifest: Members) =>
+    changed(
+      manifest,
+      (pod) => ({ ...pod, ...("volumes" in pod ? { volumes: listOf(pod["volumes"]).toReversed() } : {}) }),
+      (container) => ({
+        ...container,
+        ...("env" in container ? { env: listOf(container["env"]).toReversed() } : {})
+      })
+    )
+
+  /** What a run brings itself. */
+  const ofAnotherRun = (manifest: Members) => ({
+    ...changed(
+      manifest,
+      (pod) => pod,
+      (container) => ({
+        ...container,
+        image: "other:2",
+        args: ["other"],
+        env: [...listOf(container["env"]), { name: "OTHER", value: "x" }],
+        resources: { limits: { cpu: "2", memory: "1Gi" } }
+      })
+    ),
+    metadata: { ...(manifest["metadata"] as Members), labels: { other: "run" }, generateName: "other-" }
+  })
+
+  it("the order of keys, volumes and variables, written-out defaults and what a run brings change neither hash nor name", () => {
+    for (let index = 0; index < 5_000; index++) {
+      const manifest = plausible(seeded(seed + index))
+      const { name, specHash } = Result.getOrThrow(convert(manifest, context))
+      for (const vary of [turned, rearranged, asServed, ofAnotherRun]) {
+        const other = Result.getOrThrow(convert(vary(manifest), context))
+        expect([vary.name, other.specHash, other.name]).toEqual([vary.name, specHash, name])
+      }
+    }
+  })
+
+  it("what cannot change from run to run changes the hash", () => {
+    const manifest = plausible(seeded(seed))
+    const other = changed(
+      manifest,
+      (pod) => pod,
+      (container) => ({ ...container, workingDir: "/elsewhere" })
+    )
+    const hash = (each: unknown) => Result.getOrThrow(convert(each, context)).specHash
+    expect(hash(other)).not.toBe(hash(manifest))
   })
 })
