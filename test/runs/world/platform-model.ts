@@ -248,9 +248,10 @@ export class PlatformModel {
 
   /** Undefined when the workload does not exist. */
   find(asOf: number, ref: WorkloadRef, terms: ReadonlyArray<Term>): ReadonlyArray<Command> | undefined {
-    if (!this.workloads.has(ref.path)) return undefined
+    const { path } = ref
+    if (!this.workloads.has(path)) return undefined
     return [...this.#commands]
-      .filter(([, each]) => each.workload === ref.path)
+      .filter(([, each]) => each.workload === path)
       .flatMap(([id]) => this.command(id, asOf) ?? [])
       .filter((command) => terms.every((term) => meets(command, term)))
       .sort((a, b) => (a.created === b.created ? (a.id < b.id ? -1 : 1) : a.created < b.created ? -1 : 1))
@@ -258,11 +259,12 @@ export class PlatformModel {
 
   /** Undefined when the workload does not exist. */
   deployments(asOf: number, ref: WorkloadRef): ReadonlyArray<Deployment> | undefined {
-    const stored = this.workloads.get(ref.path)
+    const { path } = ref
+    const stored = this.workloads.get(path)
     if (stored === undefined) return undefined
     const ready = asOf - stored.madeAt >= this.readyAfter
     const executions = [...this.#commands]
-      .filter(([, each]) => each.workload === ref.path)
+      .filter(([, each]) => each.workload === path)
       .flatMap(([id]) => this.#versionOf(id, asOf, true) ?? [])
     return (this.gvcs.get(`${ref.org}/${ref.gvc}`) ?? []).map((name) => ({
       name,

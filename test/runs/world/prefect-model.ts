@@ -112,6 +112,7 @@ export class PrefectModel {
   run(id: string, asOf = Number.POSITIVE_INFINITY): FlowRun | undefined {
     const stored = this.#runs.get(id)
     if (stored === undefined || (stored.deletedAt !== undefined && stored.deletedAt <= asOf)) return undefined
+    if (asOf === Number.POSITIVE_INFINITY) return stored.versions.at(-1)?.run
     return stored.versions.findLast((each) => each.at <= asOf)?.run
   }
 
