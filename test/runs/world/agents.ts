@@ -4,9 +4,11 @@
  * Invariant: an agent reaches the world through its own view of the services only, so that it can be killed at any await
  * (no call of it is answered or takes effect from then on), paused, or asked to stop.
  */
-import { Effect, Fiber, Latch, Layer, Logger, Redacted, References } from "effect"
+import { Clock, Effect, Fiber, Latch, Layer, Logger, Redacted, References } from "effect"
+import type { ServiceName } from "../../../src/http/errors.ts"
 import { runAgent } from "../../../src/agent/agent.ts"
 import { resolve, type SettingKey, type Settings } from "../../../src/settings.ts"
+import type { Call, Line } from "./faults.ts"
 import { controlPlaneFor } from "./platform-service.ts"
 import { prefectFor } from "./prefect-service.ts"
 import { gvc, location, org, poolName, type World } from "./world.ts"
@@ -21,6 +23,17 @@ export interface AgentOptions {
   readonly prefectSettings?: Readonly<Record<string, string>>
   /** Value of the tag `cpln/prefectAgent`; the name unless given. */
   readonly link?: string
+  /** How far its own clock is ahead of the true time, in ms. */
+  readonly clock?: number
+}
+
+/** One call of an agent: the `nth` of the service, or of that name, counted from 1 and from when it is set. */
+export interface Await {
+  readonly service: ServiceName
+  readonly name?: string
+  readonly nth: number
+  /** Of its effect. */
+  readonly when: "before" | "after"
 }
 
 export interface Agent {
@@ -32,8 +45,15 @@ export interface Agent {
   readonly hasEnded: () => boolean
   /** SIGKILL: nothing that it does takes effect any more. */
   readonly kill: Effect.Effect<void>
+  /** SIGSTOP: what it does takes effect once it is resumed, and its timers go off no sooner. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
+  /** How far its own clock is ahead of the true time from now on, in ms; timers do not care. */
+  readonly setClock: (ahead: number) => Effect.Effect<void>
+  /** Does that at that call, once, and before anything else happens; returns how to forget it. */
+  readonly onceAt: (where: Await, what: Effect.Effect<void>) => () => void
+  /** Whether all of these were reached. */
+  readonly waitsFor: () => number
 }
 
 export const settingsWith = (flags: Partial<Record<SettingKey, string>> = {}): Settings => {
@@ -58,12 +78,24 @@ export const startAgent = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Agent> {
   const lines: Array<string> = []
   const gate = yield* Latch.make(true)
+  const own = { ahead: options.clock ?? 0 }
+  const traps = new Set<{ where: Await; left: number; what: Effect.Effect<void> }>()
   let dead = false
   let ended = false
-  const line = {
+  const line: Line = {
     by: `agent ${name}`,
-    gate: Effect.suspend(() => (dead ? Effect.never : gate.await))
-  } as const
+    gate: Effect.suspend(() => (dead ? Effect.never : gate.await)),
+    at: (call, when) => {
+      for (const trap of traps) {
+        if (trap.where.when !== when || !isOf(call, trap.where)) continue
+        if (--trap.left > 0) continue
+        traps.delete(trap)
+        return Effect.andThen(trap.what, line.gate)
+      }
+      return Effect.void
+    }
+  }
+  const clock = ownClock(yield* Clock.clockWith(Effect.succeed), own, line.gate)
   const logger = Logger.make<unknown, void>(({ message }) => {
     lines.push(Array.isArray(message) ? message.map(String).join(" ") : String(message))
   })
@@ -83,6 +115,7 @@ export const startAgent = Effect.fnUntraced(function* (
       Layer.mergeAll(prefectFor(world, line), controlPlaneFor(world, line), Logger.layer([logger]))
     ),
     Effect.provideService(References.MinimumLogLevel, "Debug"),
+    Effect.provideService(Clock.Clock, clock),
     Effect.onExit(() => Effect.sync(() => (ended = true)))
   )
   const fiber = yield* Effect.forkDetach(program)
@@ -96,6 +129,35 @@ export const startAgent = Effect.fnUntraced(function* (
       dead = true
     }),
     pause: gate.close,
-    resume: gate.open
+    resume: gate.open,
+    setClock: (ahead) => Effect.sync(() => void (own.ahead = ahead)),
+    onceAt: (where, what) => {
+      const trap = { where, left: where.nth, what }
+      traps.add(trap)
+      return () => void traps.delete(trap)
+    },
+    waitsFor: () => traps.size
   }
 })
+
+const isOf = (call: Call, { name, service }: Await): boolean =>
+  call.service === service && (name === undefined || call.name === name)
+
+/** The clock of one machine: what it shows may be wrong and may jump, what it measures is right. */
+const ownClock = (
+  world: Clock.Clock,
+  own: { readonly ahead: number },
+  gate: Effect.Effect<void>
+): Clock.Clock => {
+  const millis = () => world.currentTimeMillisUnsafe() + own.ahead
+  const nanos = () => world.currentTimeNanosUnsafe() + BigInt(Math.round(own.ahead)) * 1_000_000n
+  return {
+    currentTimeMillisUnsafe: millis,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos),
+    monotonicTimeNanosUnsafe: () => world.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: world.monotonicTimeNanos,
+    sleep: (duration) => Effect.andThen(world.sleep(duration), gate)
+  }
+}

@@ -5,7 +5,19 @@
  * (everything did), and a caller that is cut off never leaves half a write.
  */
 import { Clock, Duration, Effect, Random } from "effect"
-import { type ApiError, RateLimited, type ServiceName, Unavailable } from "../../../src/http/errors.ts"
+import {
+  type ApiError,
+  Conflict,
+  Forbidden,
+  NotFound,
+  QuotaReached,
+  RateLimited,
+  Refused,
+  type ServiceName,
+  Unauthorised,
+  Unavailable,
+  Undecodable
+} from "../../../src/http/errors.ts"
 import type { Writer } from "./chronicle.ts"
 
 /** One call, as a rule for faults sees it. `subject` is the run's id, or the workload's name. */
@@ -19,10 +31,23 @@ export interface Call {
 export type Fault =
   /** The connection could not be made: surely nothing happened. */
   | { readonly kind: "refused" }
-  | { readonly kind: "reset" | "503"; readonly commit: "before" | "after" | "never" }
+  | { readonly kind: "reset"; readonly commit: "before" | "after" | "never" }
+  | {
+      readonly kind: "503"
+      readonly commit: "before" | "after" | "never"
+      readonly retryAfterMillis?: number
+    }
   /** No answer within the client's time. It takes effect at once, never, or that many ms after the call. */
   | { readonly kind: "timeout"; readonly lands: "at once" | "never" | number }
   | { readonly kind: "429"; readonly retryAfterMillis?: number }
+  /** A 429 that names a quota. */
+  | { readonly kind: "quota" }
+  /** An answer of something in between, or of a service that is wrong: nothing was looked at, nothing done. */
+  | { readonly kind: "status"; readonly status: 400 | 401 | 403 | 404 | 409 | 422 }
+  /** A success whose body was cut off ("after"), or is a page of a proxy that never passed the request on. */
+  | { readonly kind: "broken body"; readonly commit: "after" | "never" }
+  /** A list of which a part is missing; both are shares of the whole, from 0 to 1. For reads of many. */
+  | { readonly kind: "lost page"; readonly from: number; readonly to: number }
   | { readonly kind: "error"; readonly error: (call: Call) => ApiError }
   /** The answer is as old as that, in ms. For reads. */
   | { readonly kind: "stale"; readonly by: number }
@@ -41,6 +66,8 @@ export interface Line {
   readonly by: Writer
   /** Passes while the caller lives; a caller that was killed waits here for ever. */
   readonly gate: Effect.Effect<void>
+  /** Told of every call right before it takes effect, and right after: where a caller can be killed or paused. */
+  readonly at?: (call: Call, when: "before" | "after") => Effect.Effect<void>
 }
 
 export interface Latency {
@@ -52,6 +79,8 @@ export class Faults {
   readonly rules: Array<Rule> = []
   readonly fired: Array<{ readonly call: Call; readonly fault: Fault }> = []
   latency: Latency = { least: 10, most: 10 }
+  /** The true time, whatever the caller's own clock shows. */
+  clock: Clock.Clock | undefined = undefined
 
   /** The next `times` calls that match are hit; returns how to end that. */
   on(when: (call: Call) => boolean, fault: Fault, times = 1): () => void {
@@ -88,7 +117,18 @@ export interface Moment {
 /**
  * One call of a service: `commit` does in one step what the service does. A timeout is as long as the real client's.
  */
-export const served = Effect.fnUntraced(function* <A>(
+export const served = <A>(
+  faults: Faults,
+  line: Line,
+  call: Call,
+  timeout: number,
+  commit: (moment: Moment) => Effect.Effect<A, ApiError>
+): Effect.Effect<A, ApiError> => {
+  const answer = serve(faults, line, call, timeout, commit)
+  return faults.clock === undefined ? answer : Effect.provideService(answer, Clock.Clock, faults.clock)
+}
+
+const serve = Effect.fnUntraced(function* <A>(
   faults: Faults,
   line: Line,
   call: Call,
@@ -98,54 +138,115 @@ export const served = Effect.fnUntraced(function* <A>(
   yield* line.gate
   const fault = faults.take(call)
   const half = yield* halfOf(faults.latency)
+  const told = (when: "before" | "after") => line.at?.(call, when) ?? Effect.void
   const take = (stale = 0) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => commit({ now, asOf: now - stale }))
   const about = { service: call.service, request: `${call.name} ${call.subject}` }
-  const unavailable = (detail: string, mayHaveHappened: boolean) =>
-    new Unavailable({ ...about, detail, mayHaveHappened })
-  const answered = <B>(value: B) => Effect.as(Effect.andThen(pause(half), line.gate), value)
+  const unavailable = (detail: string, mayHaveHappened: boolean, retryAfterMillis?: number) =>
+    new Unavailable({
+      ...about,
+      detail,
+      mayHaveHappened,
+      ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
+    })
+  const answered = Effect.andThen(told("after"), Effect.andThen(pause(half), line.gate))
 
   yield* pause(half)
+  yield* told("before")
   yield* line.gate
   switch (fault?.kind) {
-    case undefined:
-      return yield* Effect.flatMap(Effect.result(take()), (result) =>
-        Effect.andThen(answered(undefined), Effect.fromResult(result))
-      )
+    case undefined: {
+      const result = yield* Effect.result(take())
+      yield* answered
+      return yield* Effect.fromResult(result)
+    }
     case "refused":
       return yield* unavailable("the connection could not be made", false)
     case "reset":
     case "503":
       if (fault.commit === "after") yield* Effect.exit(take())
-      yield* answered(undefined)
-      return yield* unavailable(fault.kind === "503" ? "status 503" : "the connection broke", true)
+      yield* answered
+      return yield* fault.kind === "503"
+        ? unavailable("status 503", true, fault.retryAfterMillis)
+        : unavailable("the connection broke", true)
     case "timeout": {
       const lands = fault.lands === "at once" ? 0 : fault.lands
       if (lands !== "never") yield* Effect.forkDetach(Effect.andThen(pause(lands), take()))
+      yield* told("after")
       yield* pause(timeout)
+      yield* line.gate
       return yield* unavailable(`no answer within ${timeout / 1000} s`, true)
     }
     case "429":
-      yield* answered(undefined)
+      yield* answered
       return yield* new RateLimited({
         ...about,
         ...(fault.retryAfterMillis === undefined ? {} : { retryAfterMillis: fault.retryAfterMillis })
       })
+    case "quota":
+      yield* answered
+      return yield* new QuotaReached({ ...about, detail: "Quota exceeded" })
+    case "status":
+      yield* answered
+      return yield* Effect.fail(errorOf(fault.status, about))
+    case "broken body":
+      if (fault.commit === "after") yield* Effect.exit(take())
+      yield* answered
+      return yield* new Undecodable({ ...about, detail: "the body is not JSON" })
+    case "lost page": {
+      const whole = yield* Effect.result(take())
+      yield* answered
+      return withoutPage(yield* Effect.fromResult(whole), fault)
+    }
     case "error":
-      yield* answered(undefined)
+      yield* answered
       return yield* Effect.fail(fault.error(call))
-    case "stale":
-      return yield* Effect.flatMap(take(fault.by), answered)
+    case "stale": {
+      const old = yield* Effect.result(take(fault.by))
+      yield* answered
+      return yield* Effect.fromResult(old)
+    }
     case "slow": {
       yield* pause(fault.before)
       yield* line.gate
-      const value = yield* take()
+      const late = yield* Effect.result(take())
+      yield* told("after")
       yield* pause(fault.after)
       yield* line.gate
-      return value
+      return yield* Effect.fromResult(late)
     }
   }
 })
+
+const errorOf = (
+  status: Extract<Fault, { readonly kind: "status" }>["status"],
+  about: { readonly service: ServiceName; readonly request: string }
+): ApiError => {
+  const detail = `status ${status}`
+  switch (status) {
+    case 401:
+      return new Unauthorised({ ...about, detail })
+    case 403:
+      return new Forbidden({ ...about, detail })
+    case 404:
+      return new NotFound({ ...about, detail })
+    case 409:
+      return new Conflict({ ...about, detail })
+    case 400:
+    case 422:
+      return new Refused({ ...about, status, detail })
+  }
+}
+
+/** The value of a read of many, bare or with its time; anything else is whole or nothing. */
+const withoutPage = <A>(value: A, { from, to }: { readonly from: number; readonly to: number }): A => {
+  if (Array.isArray(value)) {
+    const [first, last] = [Math.floor(value.length * from), Math.ceil(value.length * to)]
+    return value.filter((_, index) => index < first || index >= last) as A
+  }
+  const seen = value as { readonly value?: unknown }
+  return Array.isArray(seen.value) ? ({ ...seen, value: withoutPage(seen.value, { from, to }) } as A) : value
+}
 
 const pause = (ms: number) => (ms <= 0 ? Effect.void : Effect.sleep(Duration.millis(ms)))
 

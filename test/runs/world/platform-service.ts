@@ -79,8 +79,9 @@ const clientsOf = (world: World, line: Line, access: Access) => {
   const commands = Commands.of({
     start: (ref, what) =>
       call("start", ref.name, ({ now }) => model.start(now, by, ref, what), startTimeout).pipe(
+        // The id stands in a header: a success without it says as little as no answer.
         Effect.mapError((error) =>
-          error._tag === "Unavailable" && error.mayHaveHappened
+          error._tag === "Undecodable" || (error._tag === "Unavailable" && error.mayHaveHappened)
             ? new StartInDoubt({ workload: ref, detail: error.detail })
             : error
         )
@@ -90,7 +91,10 @@ const clientsOf = (world: World, line: Line, access: Access) => {
     find: (ref, terms) => seen("find", ref, ({ asOf }) => model.find(asOf, ref, terms)),
     stopReplica: (ref, what) =>
       call("stopReplica", ref.name, ({ now }) => model.stop(now, by, ref, what)).pipe(
-        Effect.map((answer) => (answer === "asked" ? "asked" : "already"))
+        Effect.map((answer) => (answer === "asked" ? ("asked" as const) : ("already" as const))),
+        // What the client makes of answers: the body of a success is not read.
+        Effect.catchTag("Undecodable", () => Effect.succeed("asked" as const)),
+        Effect.catchTag(["NotFound", "Conflict"], () => Effect.succeed("already" as const))
       )
   })
 

@@ -231,6 +231,7 @@ export const pid = (name: string, commandId: string): string => `${org}:${gvc}:$
 export const makeWorld = Effect.fnUntraced(function* (options: WorldOptions = {}) {
   yield* TestClock.setTime(begin)
   const world = new World(options)
+  world.faults.clock = yield* Clock.clockWith(Effect.succeed)
   yield* playJobs(world)
   return world
 })
