@@ -14,6 +14,7 @@ import { RunsConfig } from "../runs/config.ts"
 import { CurrentPool } from "../runs/pool.ts"
 import { Places } from "../runs/places.ts"
 import { Preparation } from "../runs/prepare.ts"
+import { OnlineWorkers } from "../runs/rendezvous.ts"
 import { say } from "../observe/say.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
@@ -72,6 +73,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     Layer.provideMerge(
       Layer.mergeAll(
         EnsuredWorkloads.layer,
+        OnlineWorkers.layer,
         Preparation.layer,
         Relay.layer(settings.jobLogs),
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))

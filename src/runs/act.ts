@@ -4,7 +4,7 @@
  * Invariant: nothing is decided here. Every write follows a fresh read that shows the run as it was judged, and what may
  * still have to be known before a write (the run's history, other jobs of it) only ever holds the write back.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import { handBackMessage, parseClaimMessage } from "../job/claim-message.ts"
@@ -26,6 +26,7 @@ import type { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import type { Preparation } from "./prepare.ts"
 import { handBack, isUnchanged, makeClaimable, proposeEnd, type Written } from "./propose.ts"
+import { OnlineWorkers } from "./rendezvous.ts"
 import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
 import { tellRun } from "./tell.ts"
@@ -39,6 +40,12 @@ export type ActEnvironment =
   | CurrentPool
   | Preparation
   | Relay
+  | OnlineWorkers
+
+/** The two looks that a hand-back needs are at least this far apart, in ms. */
+const seenTwiceApart = 10_000
+/** Each further worker in the order waits this much longer for the ones before it, in ms. */
+const turnAfter = 30_000
 
 /** All that one reconcile is about. */
 export interface Case {
@@ -157,11 +164,22 @@ const proposeAndTell = Effect.fnUntraced(function* (
   return written
 })
 
-/** A claim whose job never came: back to the pool, or, when that keeps happening, the end. */
-const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area, run }: Case) {
+/**
+ * A claim whose job never came: back to the pool, or, when that keeps happening, the end. The server takes a hand-back
+ * over anything, so that it waits for the same state seen a second time, and for one's turn among the workers.
+ */
+const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area, memory, run }: Case) {
   const config = yield* RunsConfig
   const claimed = parseClaimMessage(run.state?.message ?? "")
   if (claimed === undefined) return
+  const now = yield* Clock.currentTimeMillis
+  const mem = memory.attempt
+  mem.handBackSince ??= now
+  const seenFor = mem.state?.id === run.state_id ? now - (mem.state?.since ?? now) : 0
+  const turn = turnAfter * (yield* (yield* OnlineWorkers).rank(run.id))
+  if (seenFor < seenTwiceApart || now - mem.handBackSince < turn) {
+    return yield* say("debug", area, about, `${why}; not handed back yet`)
+  }
   // Its claimant may have died before it saw that it had come too late.
   const states = yield* Prefect.use((prefect) => prefect.history(run.id))
   if (yield* restoreEnd(run, claimed.transitionId, states)) return

@@ -1,9 +1,10 @@
 import { describe, expect } from "@effect/vitest"
 import { Effect } from "effect"
 import { parseHandBackMessage } from "../../src/job/claim-message.ts"
+import { rankOf } from "../../src/runs/rendezvous.ts"
 import { makeBench } from "./world/bench.ts"
 import { pass, scenario, within } from "./world/scenario.ts"
-import { begin, claimState, handedBack, whereOf, type World } from "./world/world.ts"
+import { begin, claimState, handedBack, poolName, whereOf, type World } from "./world/world.ts"
 
 const where = whereOf("w1")
 
@@ -105,6 +106,30 @@ describe("a claim whose job never came", () => {
       expect(world.types("r1")).toEqual(["PENDING", "SCHEDULED"])
     })
   )
+
+  for (const [place, until] of [
+    ["first", 130],
+    ["second", 160]
+  ] as const) {
+    scenario(`is handed back by the ${place} worker in the order only when it is its turn`, (world) =>
+      Effect.gen(function* () {
+        const names = ["agent-a", "agent-b"]
+        // The other is silent, as one that died a moment ago.
+        for (const name of names)
+          world.prefect.workers.set(name, { pool: poolName, seenAt: begin + 3_600_000 })
+        const self = names.find((name) => rankOf("r1", name, names) === (place === "first" ? 0 : 1)) ?? ""
+        yield* orphaned(world)
+        const bench = yield* makeBench(world, self)
+        const looks = Effect.fnUntraced(function* (seconds: number) {
+          for (let passed = 0; passed < seconds; passed += 5) yield* within("5 seconds", bench.look("r1"))
+        })
+        yield* looks(until - 10)
+        expect(world.stateOf("r1")).toBe("PENDING")
+        yield* looks(15)
+        expect(world.run("r1").state?.message).toContain(`Handed back by ${self}`)
+      })
+    )
+  }
 
   scenario("is not handed back when its job shows up at last", (world) =>
     Effect.gen(function* () {

@@ -11,6 +11,7 @@ import { type Drain, launch, type Offer } from "../../../src/runs/launch.ts"
 import { Places } from "../../../src/runs/places.ts"
 import { CurrentPool } from "../../../src/runs/pool.ts"
 import { Preparation } from "../../../src/runs/preparation.ts"
+import { OnlineWorkers } from "../../../src/runs/rendezvous.ts"
 import { reconcile } from "../../../src/runs/reconcile.ts"
 import { EnsuredWorkloads } from "../../../src/runs/workload.ts"
 import { injected, settingsWith } from "./agents.ts"
@@ -56,7 +57,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     monitorInterval: settings.interval * 1000,
     unreportedExit: "COMPLETED"
   })
-  return Layer.mergeAll(EnsuredWorkloads.layer, Preparation.layer).pipe(
+  return Layer.mergeAll(EnsuredWorkloads.layer, OnlineWorkers.layer, Preparation.layer).pipe(
     Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(stored.pool), silent)),
     Layer.provideMerge(Layer.mergeAll(config, prefectFor(world, line), controlPlaneFor(world, line)))
   )
