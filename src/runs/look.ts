@@ -38,7 +38,8 @@ export interface Absent {
 }
 
 export type Look =
-  | { readonly _tag: "Unreachable"; readonly why: string }
+  /** `kind` names the error, without words of anybody. */
+  | { readonly _tag: "Unreachable"; readonly why: string; readonly kind: string }
   | { readonly _tag: "Found"; readonly current: Located; readonly strays: ReadonlyArray<Located> }
   | Absent
 
@@ -82,7 +83,7 @@ export const look = Effect.fn("runs.look")(
     return yield* search(seen, mem, memory, bulk, about)
   },
   Effect.catchTag(["Unavailable", "RateLimited", "Undecodable", "Unauthorised", "Forbidden"], (error) =>
-    Effect.succeed<Look>({ _tag: "Unreachable", why: error.message })
+    Effect.succeed<Look>({ _tag: "Unreachable", why: error.message, kind: error._tag })
   )
 )
 
@@ -129,6 +130,12 @@ const nothing = (strays: ReadonlyArray<Located>): Absent => ({
   strays
 })
 
+const noCredential = (where: string): Look => ({
+  _tag: "Unreachable",
+  why: `no credential for ${where}`,
+  kind: "NoCredential"
+})
+
 /** By the PID where that is enough, else in every place that the history names. */
 const search = Effect.fnUntraced(function* (
   seen: Seen<FlowRun>,
@@ -148,7 +155,7 @@ const search = Effect.fnUntraced(function* (
   const attempt = withRivals(attemptOf(run), history)
   const byPid = yield* commandOfPid(run)
   if (byPid === "no credential") {
-    return { _tag: "Unreachable", why: `no credential for where its PID ${run.infrastructure_pid} points` }
+    return noCredential(`where its PID ${run.infrastructure_pid} points`)
   }
   if (byPid !== undefined && isOfAttempt(byPid, attempt, history)) {
     return found(
@@ -165,7 +172,7 @@ const search = Effect.fnUntraced(function* (
   const sorted = sortOut(all, attempt, adoptions(history))
   if (sorted.current !== undefined) return found(memory, sorted.current, sorted.strays)
   if (unreachable.length > 0) {
-    return { _tag: "Unreachable", why: `no credential for ${unreachable.join(", ")}` }
+    return noCredential(unreachable.join(", "))
   }
   return yield* absence(seen, mem, history, now, true, sorted.strays, about)
 })

@@ -138,13 +138,16 @@ export const observe = (
 }
 
 /** The job container comes first; each container of a job has an override. */
-const mainContainer = (command: Command) => command.spec?.containerOverrides?.[0]?.name ?? "prefect-job"
+export const mainContainer = (command: Command) =>
+  command.spec?.containerOverrides?.[0]?.name ?? "prefect-job"
 
 export const hasSideContainers = (command: Command): boolean =>
   (command.spec?.containerOverrides?.length ?? 0) > 1
 
+export const runnerCommand = "prefect flow-run execute"
+
 /** Only this command line runs a process that can cancel itself and run the flow's hooks. */
-const holdsRunner = (command: Command): boolean => {
+export const holdsRunner = (command: Command): boolean => {
   const main = command.spec?.containerOverrides?.[0]
-  return [main?.command ?? "", ...(main?.args ?? [])].join(" ").includes("prefect flow-run execute")
+  return [main?.command ?? "", ...(main?.args ?? [])].join(" ").includes(runnerCommand)
 }

@@ -7,30 +7,19 @@
 import { Clock, Effect } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { parseClaimMessage } from "../job/claim-message.ts"
 import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { duration } from "../observe/duration.ts"
 import { type About, type Area, say } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { act, type ActEnvironment, once } from "./act.ts"
 import { Board, type RunMemory } from "./board.ts"
-import { RunsConfig } from "./config.ts"
 import { sentence } from "./crash.ts"
-import { decide, type Decision, type Observation, type RunView } from "./decide.ts"
-import { executionOf } from "./executions.ts"
+import type { Decision } from "./decide.ts"
+import { isClaimed, judge } from "./judge.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
-import {
-  agentTag,
-  attemptTag,
-  hasSideContainers,
-  isFinal,
-  type Located,
-  observe,
-  tagOf
-} from "./normalise.ts"
-import { isKnownState, isOver, viewOf } from "./phase.ts"
-import { prepare } from "./prepare.ts"
+import { attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
+import { isKnownState, isOver } from "./phase.ts"
 import { isUnchanged } from "./propose.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
@@ -83,11 +72,8 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
       confirm: isUnchanged(run)
     })
   }
-  const claimed = parseClaimMessage(run.state?.message ?? "") !== undefined
-  if (claimed) yield* renewLease(seen, memory.attempt)
-  const view = viewOf(run, seen.at, claimed || (yield* isOfOurKind(looked)))
-  const observation = yield* observationOf(run, looked, memory)
-  const decision = decide(view, observation, yield* policyOf(run, view, memory))
+  if (isClaimed(run)) yield* renewLease(seen, memory.attempt)
+  const { decision, observation } = yield* judge(seen, looked, memory)
   yield* act(decision, { run, looked, observation, memory, area, about })
   if (looked._tag === "Found") {
     yield* repairPid(run, looked.current, about)
@@ -101,14 +87,6 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
 const noteState = Effect.fnUntraced(function* (run: FlowRun, { attempt }: RunMemory) {
   if (attempt.state?.id === run.state_id) return
   attempt.state = { id: run.state_id, since: yield* Clock.currentTimeMillis }
-})
-
-/** A command with our attempt tag, or of the agent that bears our name. */
-const isOfOurKind = Effect.fnUntraced(function* (looked: Look) {
-  const { agentLink } = yield* RunsConfig
-  if (looked._tag !== "Found") return false
-  const { command } = looked.current
-  return tagOf(command, attemptTag) !== undefined || tagOf(command, agentTag) === agentLink
 })
 
 const areaOf = (run: FlowRun): Area =>
@@ -139,64 +117,6 @@ const saySomethingOfPid = Effect.fnUntraced(function* (run: FlowRun, memory: Run
       Effect.andThen(tellRun(run.id, "warning", sentence(words)))
     )
   )
-})
-
-/** A job execution is read only where it tells something: side containers may be left, or the job has just failed. */
-const observationOf = Effect.fnUntraced(function* (run: FlowRun, looked: Look, memory: RunMemory) {
-  if (looked._tag !== "Found") return looked satisfies Observation
-  const { current } = looked
-  const { command, place } = current
-  const mem = memory.attempt
-  const now = yield* Clock.currentTimeMillis
-  const final = isFinal(command)
-  const before = mem.final?.found.command.id === command.id ? mem.final : undefined
-  const wanted = final
-    ? before?.execution === undefined && command.lifecycleStage === "failed"
-    : command.lifecycleStage === "running" && hasSideContainers(command)
-  const execution = wanted
-    ? yield* executionOf(place, command.id).pipe(
-        Effect.map((each) => each?.execution),
-        Effect.catch(() => Effect.succeed(undefined))
-      )
-    : before?.execution
-  // An answer that is remembered ages with the local clock; only what passed since is taken from it.
-  const at =
-    before !== undefined && before.found === current ? current.at + (now - before.readAt) : current.at
-  if (final) {
-    mem.final = {
-      found: before?.found === current ? before.found : current,
-      execution,
-      readAt: before?.found === current ? before.readAt : now
-    }
-  }
-  if (command.lifecycleStage === "failed" && now - mem.failed.lastAt >= 5_000) {
-    mem.failed = { looks: mem.failed.looks + 1, lastAt: now }
-  }
-  const started = (run.start_time ?? undefined) !== undefined
-  const observed = observe(command, at, execution, started, {
-    stopAsked: memory.stops.get(command.id)?.sentAt !== undefined,
-    stopWanted: memory.stops.has(command.id),
-    failedLooks: mem.failed.looks,
-    mainEndedAge: mem.mainEndedSince === undefined ? 0 : now - mem.mainEndedSince
-  })
-  if (observed._tag === "MainEnded") mem.mainEndedSince ??= now
-  return observed
-})
-
-/** After a restart the run's deadline is found by preparing it once more. */
-const policyOf = Effect.fnUntraced(function* (run: FlowRun, view: RunView, memory: RunMemory) {
-  const config = yield* RunsConfig
-  if (memory.deadline === undefined && view.phase === "running") {
-    const prepared = yield* Effect.result(prepare(run))
-    if (prepared._tag === "Success") {
-      memory.deadline = prepared.success.deadline ?? null
-      memory.streamOutput ??= prepared.success.streamOutput
-    } else if (prepared.failure._tag === "RunRefused" || prepared.failure._tag === "OtherInfrastructure") {
-      // It could not be launched here any more; that is no reason against the job that runs.
-      memory.deadline = null
-    }
-  }
-  return { ...config, deadline: memory.deadline ?? undefined }
 })
 
 /** The PID must name the current attempt's command, or people and other agents look in the wrong place. */

@@ -1,0 +1,124 @@
+/**
+ * From what a look found to a decision: what the platform tells of the job's end is read where that matters, all of it is
+ * normalised, and the table decides.
+ *
+ * Invariant: nothing is written here, neither to a service nor to a run; what it was decided from goes to the flight
+ * recorder as it was used.
+ */
+import { Clock, Effect } from "effect"
+import type { ControlPlane } from "../cpln/control-plane.ts"
+import type { Seen } from "../http/seen.ts"
+import { parseClaimMessage } from "../job/claim-message.ts"
+import type { FlowRun } from "../prefect/schemas.ts"
+import type { RunMemory } from "./board.ts"
+import { RunsConfig } from "./config.ts"
+import { decide, type Decision, type Observation, type Policy, type RunView } from "./decide.ts"
+import { executionOf } from "./executions.ts"
+import { Flight } from "./flight.ts"
+import type { UsedJob } from "./flight-facts.ts"
+import type { Look } from "./look.ts"
+import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
+import { viewOf } from "./phase.ts"
+import { type Preparation, prepare } from "./prepare.ts"
+
+export interface Judgement {
+  readonly view: RunView
+  readonly observation: Observation
+  readonly policy: Policy
+  readonly decision: Decision
+}
+
+/** Whether the run is PENDING by a claim of this kind of agent. */
+export const isClaimed = (run: FlowRun): boolean => parseClaimMessage(run.state?.message ?? "") !== undefined
+
+export const judge = Effect.fnUntraced(function* (
+  seen: Seen<FlowRun>,
+  looked: Look,
+  memory: RunMemory
+): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation> {
+  const run = seen.value
+  const ours = isClaimed(run) || (yield* isOfOurKind(looked))
+  const view = viewOf(run, seen.at, ours)
+  const { job, observation } = yield* observationOf(run, looked, memory)
+  const policy = yield* policyOf(run, view, memory)
+  const decision = decide(view, observation, policy)
+  const now = yield* Clock.currentTimeMillis
+  const flight = yield* Flight
+  flight.note({ now, seen, ours, looked, job, memory, view, observation, policy, decision })
+  return { view, observation, policy, decision }
+})
+
+/** A command with our attempt tag, or of the agent that bears our name. */
+const isOfOurKind = Effect.fnUntraced(function* (looked: Look) {
+  const { agentLink } = yield* RunsConfig
+  if (looked._tag !== "Found") return false
+  const { command } = looked.current
+  return tagOf(command, attemptTag) !== undefined || tagOf(command, agentTag) === agentLink
+})
+
+/** A job execution is read only where it tells something: side containers may be left, or the job has just failed. */
+const observationOf = Effect.fnUntraced(function* (
+  run: FlowRun,
+  looked: Look,
+  memory: RunMemory
+): Effect.fn.Return<
+  { readonly observation: Observation; readonly job: UsedJob | undefined },
+  never,
+  ControlPlane
+> {
+  if (looked._tag !== "Found") return { observation: looked, job: undefined }
+  const { current } = looked
+  const { command, place } = current
+  const mem = memory.attempt
+  const now = yield* Clock.currentTimeMillis
+  const final = isFinal(command)
+  const before = mem.final?.found.command.id === command.id ? mem.final : undefined
+  const wanted = final
+    ? before?.execution === undefined && command.lifecycleStage === "failed"
+    : command.lifecycleStage === "running" && hasSideContainers(command)
+  const execution = wanted
+    ? yield* executionOf(place, command.id).pipe(
+        Effect.map((each) => each?.execution),
+        Effect.catch(() => Effect.succeed(undefined))
+      )
+    : before?.execution
+  // An answer that is remembered ages with the local clock; only what passed since is taken from it.
+  const at =
+    before !== undefined && before.found === current ? current.at + (now - before.readAt) : current.at
+  if (final) {
+    mem.final = {
+      found: before?.found === current ? before.found : current,
+      execution,
+      readAt: before?.found === current ? before.readAt : now
+    }
+  }
+  if (command.lifecycleStage === "failed" && now - mem.failed.lastAt >= 5_000) {
+    mem.failed = { looks: mem.failed.looks + 1, lastAt: now }
+  }
+  const started = (run.start_time ?? undefined) !== undefined
+  const remembered = {
+    stopAsked: memory.stops.get(command.id)?.sentAt !== undefined,
+    stopWanted: memory.stops.has(command.id),
+    failedLooks: mem.failed.looks,
+    mainEndedAge: mem.mainEndedSince === undefined ? 0 : now - mem.mainEndedSince
+  }
+  const observation = observe(command, at, execution, started, remembered)
+  if (observation._tag === "MainEnded") mem.mainEndedSince ??= now
+  return { observation, job: { at, execution, remembered } }
+})
+
+/** After a restart the run's deadline is found by preparing it once more. */
+const policyOf = Effect.fnUntraced(function* (run: FlowRun, view: RunView, memory: RunMemory) {
+  const config = yield* RunsConfig
+  if (memory.deadline === undefined && view.phase === "running") {
+    const prepared = yield* Effect.result(prepare(run))
+    if (prepared._tag === "Success") {
+      memory.deadline = prepared.success.deadline ?? null
+      memory.streamOutput ??= prepared.success.streamOutput
+    } else if (prepared.failure._tag === "RunRefused" || prepared.failure._tag === "OtherInfrastructure") {
+      // It could not be launched here any more; that is no reason against the job that runs.
+      memory.deadline = null
+    }
+  }
+  return { ...config, deadline: memory.deadline ?? undefined }
+})
