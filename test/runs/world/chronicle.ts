@@ -17,11 +17,29 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
       readonly change: Readonly<Record<string, unknown>>
     }
   | { readonly what: "run deleted"; readonly runId: string }
-  | { readonly what: "job made"; readonly commandId: string; readonly runId: string | undefined }
-  | { readonly what: "job stage"; readonly commandId: string; readonly stage: string }
+  | {
+      readonly what: "job made"
+      readonly commandId: string
+      readonly runId: string | undefined
+      /** Path of its workload. */
+      readonly workload: string
+      readonly tags: Readonly<Record<string, unknown>>
+    }
+  | {
+      readonly what: "job stage"
+      readonly commandId: string
+      readonly stage: string
+      /** Of its main container, where that is over. */
+      readonly exitCode?: number
+    }
   | { readonly what: "job stop asked"; readonly commandId: string }
   | { readonly what: "job deleted"; readonly commandId: string }
-  | { readonly what: "workload made" | "workload changed" | "workload deleted"; readonly name: string }
+  | {
+      readonly what: "workload made" | "workload changed" | "workload deleted"
+      readonly name: string
+      readonly path: string
+      readonly tags: Readonly<Record<string, unknown>>
+    }
   | {
       readonly what: "identity made" | "identity changed" | "policy made" | "policy changed"
       readonly name: string

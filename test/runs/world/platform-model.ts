@@ -81,7 +81,14 @@ export class PlatformModel {
   ): boolean {
     if (this.workloads.has(ref.path)) return false
     this.workloads.set(ref.path, { ref, ...body, madeAt: now, version: 1 })
-    this.chronicle.add({ at: now, by, what: "workload made", name: ref.name })
+    this.chronicle.add({
+      at: now,
+      by,
+      what: "workload made",
+      name: ref.name,
+      path: ref.path,
+      tags: body.tags
+    })
     return true
   }
 
@@ -97,7 +104,14 @@ export class PlatformModel {
     if (before === undefined) return this.makeWorkload(now, by, ref, body)
     if (version !== undefined && version !== before.version) return false
     this.workloads.set(ref.path, { ...before, ...body, version: before.version + 1 })
-    this.chronicle.add({ at: now, by, what: "workload changed", name: ref.name })
+    this.chronicle.add({
+      at: now,
+      by,
+      what: "workload changed",
+      name: ref.name,
+      path: ref.path,
+      tags: before.tags
+    })
     return true
   }
 
@@ -130,7 +144,14 @@ export class PlatformModel {
       this.forgetExecution(now, id)
       this.deleteCommand(now, by, id)
     }
-    this.chronicle.add({ at: now, by, what: "workload deleted", name: stored.ref.name })
+    this.chronicle.add({
+      at: now,
+      by,
+      what: "workload deleted",
+      name: stored.ref.name,
+      path,
+      tags: stored.tags
+    })
   }
 
   // Commands
@@ -176,7 +197,9 @@ export class PlatformModel {
       by,
       what: "job made",
       commandId: command.id,
-      runId: textOf(command.tags?.["prefect.io/flow-run-id"])
+      runId: textOf(command.tags?.["prefect.io/flow-run-id"]),
+      workload: ref.path,
+      tags: command.tags ?? {}
     })
   }
 
@@ -234,7 +257,15 @@ export class PlatformModel {
           : { ...before.execution, ...(replica === undefined ? {} : { replica }), ...execution }
     })
     if (stage !== undefined && stage !== before.command.lifecycleStage) {
-      this.chronicle.add({ at: now, by: "platform", what: "job stage", commandId: id, stage })
+      const ended = Object.values(execution?.containers ?? {})[0]?.restarts?.exitCode ?? undefined
+      this.chronicle.add({
+        at: now,
+        by: "platform",
+        what: "job stage",
+        commandId: id,
+        stage,
+        ...(ended === undefined ? {} : { exitCode: ended })
+      })
     }
   }
 
