@@ -124,18 +124,22 @@ describe("a cancelled run", () => {
     })
   )
 
-  scenario("whose job never gets a replica stays as it is, and is not called cancelled", (world) =>
-    Effect.gen(function* () {
-      world.usual = stuck()
-      yield* world.addRun("r1")
-      const agent = yield* startAgent(world, "agent-a")
-      yield* pass("30 seconds")
-      yield* world.propose("r1", "CANCELLING")
-      yield* pass("30 minutes")
-      expect(world.stateOf("r1")).toBe("CANCELLING")
-      // It says so aloud.
-      expect(agent.lines.some((line) => line.includes("Still running"))).toBe(true)
-    })
+  scenario(
+    "whose job never gets a replica stays as it is, and is not called cancelled",
+    (world) =>
+      Effect.gen(function* () {
+        world.usual = stuck()
+        yield* world.addRun("r1")
+        const agent = yield* startAgent(world, "agent-a")
+        yield* pass("30 seconds")
+        yield* world.propose("r1", "CANCELLING")
+        yield* pass("30 minutes")
+        expect(world.stateOf("r1")).toBe("CANCELLING")
+        // It says so aloud.
+        expect(agent.lines.some((line) => line.includes("Still running"))).toBe(true)
+      }),
+    // A server of line 3 calls it cancelled itself after five minutes.
+    { line: "2" }
   )
 
   scenario("whose stop has no effect is asked for again, and said aloud", (world) =>

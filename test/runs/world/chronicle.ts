@@ -32,6 +32,13 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
       /** Of its main container, where that is over. */
       readonly exitCode?: number
     }
+  /** "restored" to what it was at `asOf`; "split": from now on a second server answers every other call. */
+  | {
+      readonly what: "database"
+      readonly how: "reset" | "restored" | "split" | "joined"
+      readonly asOf?: number
+    }
+  | { readonly what: "pool"; readonly name: string; readonly how: "deleted" | "made" | "changed" }
   | { readonly what: "job stop asked"; readonly commandId: string }
   | { readonly what: "job deleted"; readonly commandId: string }
   | {

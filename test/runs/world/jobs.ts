@@ -157,7 +157,7 @@ const endedWith = (now: number, exitCode: number, reason?: string) => ({
 })
 
 const jobOf = (world: World, command: Command, stopAsked: Effect.Effect<void>): Job => {
-  const { platform, prefect } = world
+  const { platform } = world
   const runId = String(command.tags?.["prefect.io/flow-run-id"])
   const stepped = (step: (now: number) => void) => Effect.map(Clock.currentTimeMillis, step)
   return {
@@ -181,9 +181,9 @@ const jobOf = (world: World, command: Command, stopAsked: Effect.Effect<void>): 
       Effect.gen(function* () {
         const transitionId = `engine-${yield* Random.nextIntBetween(0, 1_000_000_000)}`
         const now = yield* Clock.currentTimeMillis
-        return prefect.propose(now, "engine", runId, { type, transitionId, ...more })
+        return world.server().propose(now, "engine", runId, { type, transitionId, ...more })
       }),
-    stateType: Effect.sync(() => prefect.run(runId)?.state_type ?? undefined),
+    stateType: Effect.sync(() => world.server().run(runId)?.state_type ?? undefined),
     end: (exitCode, reason) =>
       stepped((now) =>
         platform.change(now, command.id, {

@@ -8,20 +8,27 @@ import { type ApiError, NotFound, Refused } from "../../../src/http/errors.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
 import type { Line, Moment } from "./faults.ts"
 import { served } from "./faults.ts"
+import type { PrefectModel } from "./prefect-model.ts"
 import type { World } from "./world.ts"
 
 /** Of one try of the real client, in ms. */
 const timeout = 30_000
 
+/** One call, and the server that it came to. */
+interface Asked extends Moment {
+  readonly model: PrefectModel
+}
+
 export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
-  const { prefect: model, faults } = world
+  const { faults } = world
   const { by } = line
 
-  const call = <A>(name: string, subject: string, commit: (moment: Moment) => A | undefined) =>
+  const call = <A>(name: string, subject: string, commit: (asked: Asked) => A | undefined) =>
     served(faults, line, { service: "Prefect", name, by, subject }, timeout, (moment) =>
       Effect.suspend((): Effect.Effect<A, ApiError> => {
-        model.markLate(moment.now)
-        const value = commit(moment)
+        const model = world.server()
+        model.serve(moment.now)
+        const value = commit({ ...moment, model })
         return value === undefined
           ? Effect.fail(
               new NotFound({ service: "Prefect", request: `${name} ${subject}`, detail: "not found" })
@@ -32,21 +39,22 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
 
   /** The `Date` header of an answer. */
   const dated = (now: number) => Math.floor((now + world.skew.prefect) / 1000) * 1000
-  const seen = <A>(name: string, subject: string, commit: (moment: Moment) => A | undefined) =>
-    call(name, subject, (moment) => {
-      const value = commit(moment)
-      return value === undefined ? undefined : { value, at: dated(moment.now) }
+  const seen = <A>(name: string, subject: string, commit: (asked: Asked) => A | undefined) =>
+    call(name, subject, (asked) => {
+      const value = commit(asked)
+      return value === undefined ? undefined : { value, at: dated(asked.now) }
     })
 
   return Layer.succeed(Prefect, {
     url: "http://prefect.test/api",
-    version: call("version", "", () => ({ line: model.line, text: model.version })),
+    version: call("version", "", ({ model }) => ({ line: model.line, text: model.version })),
 
-    readWorkPool: (name) => call("readWorkPool", name, () => model.pools.get(name)?.pool),
-    createWorkPool: ({ name }) => call("createWorkPool", name, () => model.pools.get(name)?.pool),
-    updateWorkPool: (name) => Effect.asVoid(call("updateWorkPool", name, () => model.pools.get(name)?.pool)),
+    readWorkPool: (name) => call("readWorkPool", name, ({ model }) => model.pools.get(name)?.pool),
+    createWorkPool: ({ name }) => call("createWorkPool", name, ({ model }) => model.pools.get(name)?.pool),
+    updateWorkPool: (name) =>
+      Effect.asVoid(call("updateWorkPool", name, ({ model }) => model.pools.get(name)?.pool)),
     ensureQueue: (pool, queue) =>
-      call("ensureQueue", `${pool}/${queue}`, () => {
+      call("ensureQueue", `${pool}/${queue}`, ({ model }) => {
         const stored = model.pools.get(pool)
         if (stored === undefined) return undefined
         if (stored.queues.some((each) => each.name === queue)) return false
@@ -57,10 +65,10 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
         return true
       }),
     queueNames: (pool) =>
-      call("queueNames", pool, () => model.pools.get(pool)?.queues.map(({ name }) => name)),
+      call("queueNames", pool, ({ model }) => model.pools.get(pool)?.queues.map(({ name }) => name)),
     heartbeat: (pool, worker) =>
       Effect.asVoid(
-        call("heartbeat", pool, ({ now }) => {
+        call("heartbeat", pool, ({ model, now }) => {
           if (!model.pools.has(pool)) return undefined
           model.workers.set(worker, { pool, seenAt: now })
           model.chronicle.add({ at: now, by, what: "worker seen", name: worker })
@@ -69,14 +77,14 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
       ),
     deleteWorker: (pool, worker) =>
       Effect.asVoid(
-        call("deleteWorker", pool, ({ now }) => {
+        call("deleteWorker", pool, ({ model, now }) => {
           if (model.workers.delete(worker))
             model.chronicle.add({ at: now, by, what: "worker deleted", name: worker })
           return true
         })
       ),
     workers: (pool) =>
-      call("workers", pool, ({ now }) =>
+      call("workers", pool, ({ model, now }) =>
         [...model.workers]
           .filter(([, each]) => each.pool === pool)
           .map(([name, { seenAt }]) => ({
@@ -86,21 +94,24 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
           }))
       ),
 
-    scheduledRuns: (ask) => seen("scheduledRuns", ask.pool, ({ asOf }) => model.scheduled(asOf, ask)),
-    readRun: (id) => seen("readRun", id, ({ asOf }) => model.run(id, asOf)),
-    findRuns: (filter) => seen("findRuns", filter.pool ?? "", ({ asOf }) => model.find(asOf, filter)),
+    scheduledRuns: (ask) => seen("scheduledRuns", ask.pool, ({ asOf, model }) => model.scheduled(asOf, ask)),
+    readRun: (id) => seen("readRun", id, ({ asOf, model }) => model.run(id, asOf)),
+    findRuns: (filter) => seen("findRuns", filter.pool ?? "", ({ asOf, model }) => model.find(asOf, filter)),
     history: (runId) =>
-      call("history", runId, ({ asOf }) =>
-        model.states(runId).filter((each) => Date.parse(each.timestamp) <= asOf)
+      // Of a run that is not there: none, and no 404.
+      call("history", runId, ({ asOf, model }) =>
+        model.run(runId, asOf) === undefined
+          ? []
+          : model.states(runId).filter((each) => Date.parse(each.timestamp) <= asOf)
       ),
     propose: (runId, proposal) =>
-      call("propose", runId, ({ now }) => model.propose(now, by, runId, proposal)),
+      call("propose", runId, ({ model, now }) => model.propose(now, by, runId, proposal)),
     changeRun: (runId, { infrastructurePid, tags, empiricalPolicy }) =>
       Effect.asVoid(
         call(
           "changeRun",
           runId,
-          ({ now }) =>
+          ({ model, now }) =>
             model.change(now, by, runId, {
               ...(infrastructurePid === undefined ? {} : { infrastructure_pid: infrastructurePid }),
               ...(tags === undefined ? {} : { tags }),
@@ -108,9 +119,11 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
             }) || undefined
         )
       ),
-    labelRun: (runId) => Effect.asVoid(call("labelRun", runId, () => model.run(runId))),
+    labelRun: (runId) => Effect.asVoid(call("labelRun", runId, ({ model }) => model.run(runId))),
     renewLease: (lease, seconds) =>
-      call("renewLease", lease, ({ now }) => ({ renewed: model.renewLease(now, by, lease, seconds) })).pipe(
+      call("renewLease", lease, ({ model, now }) => ({
+        renewed: model.renewLease(now, by, lease, seconds)
+      })).pipe(
         Effect.flatMap(({ renewed }) =>
           renewed
             ? Effect.void
@@ -125,10 +138,10 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
         )
       ),
 
-    readDeployment: (id) => call("readDeployment", id, () => model.deployments.get(id)),
-    readFlow: (id) => call("readFlow", id, () => model.flows.get(id)),
+    readDeployment: (id) => call("readDeployment", id, ({ model }) => model.deployments.get(id)),
+    readFlow: (id) => call("readFlow", id, ({ model }) => model.flows.get(id)),
     readBlock: (id) =>
-      call("readBlock", id, () => {
+      call("readBlock", id, ({ model }) => {
         const data = model.blocks.get(id)
         const slug = model.blockTypes.get(id)
         return data === undefined
@@ -136,18 +149,18 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
           : { id, data, ...(slug === undefined ? {} : { block_type: { slug } }) }
       }),
     readBlockByName: (typeSlug, name) =>
-      call("readBlockByName", `${typeSlug}/${name}`, () => {
+      call("readBlockByName", `${typeSlug}/${name}`, ({ model }) => {
         const data = model.blocks.get(`${typeSlug}/${name}`)
         return data === undefined ? undefined : { id: name, name, data }
       }),
     readVariable: (name) =>
-      call("readVariable", name, () =>
+      call("readVariable", name, ({ model }) =>
         model.variables.has(name) ? Option.some(model.variables.get(name)) : Option.none()
       ),
 
     writeLogs: (records) =>
       Effect.asVoid(
-        call("writeLogs", records[0]?.runId ?? "", () => {
+        call("writeLogs", records[0]?.runId ?? "", ({ model }) => {
           for (const { at, level, message, runId } of records)
             model.logs.push({ at, by, level, message, runId })
           return true
@@ -155,7 +168,7 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
       ),
     emitEvents: (events) =>
       Effect.asVoid(
-        call("emitEvents", "", () => {
+        call("emitEvents", "", ({ model }) => {
           model.events.push(...events)
           return true
         })

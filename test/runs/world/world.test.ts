@@ -58,7 +58,121 @@ describe("the model of Prefect", () => {
   })
 })
 
+/** The run as a page of the user interface would show it at that second. */
+const at = (model: PrefectModel, second: number, id = "r") => {
+  model.serve(second * 1000)
+  return `${model.run(id)?.state_type} ${model.run(id)?.state_name}`
+}
+
+describe("what the model of Prefect does by itself", () => {
+  it("calls an overdue run late, and keeps its time", () => {
+    const model = new PrefectModel(new Chronicle(), "3")
+    model.add(0, { id: "r" })
+    expect(at(model, 14)).toBe("SCHEDULED Scheduled")
+    expect(at(model, 16)).toBe("SCHEDULED Late")
+    expect(model.run("r")?.next_scheduled_start_time).toBe(new Date(0).toISOString())
+  })
+
+  it("gives a cancellation up after five minutes on line 3, and never on line 2", () => {
+    for (const line of ["2", "3"] as const) {
+      const model = new PrefectModel(new Chronicle(), line)
+      model.add(0, { id: "r" })
+      model.propose(0, "person", "r", { type: "PENDING" })
+      model.propose(0, "person", "r", { type: "CANCELLING" })
+      expect(at(model, 299)).toBe("CANCELLING Cancelling")
+      expect(at(model, 301)).toBe(line === "2" ? "CANCELLING Cancelling" : "CANCELLED Cancelled")
+    }
+  })
+
+  it("fails a pause that nobody ends", () => {
+    const model = new PrefectModel(new Chronicle(), "3")
+    model.add(0, { id: "r" })
+    model.propose(0, "engine", "r", { type: "RUNNING" })
+    model.propose(0, "engine", "r", { type: "PAUSED", pauseTimeout: 60_000 })
+    expect(at(model, 59)).toBe("PAUSED Paused")
+    expect(at(model, 61)).toBe("FAILED Failed")
+  })
+
+  it("holds runs of a deployment to its limit, by leases that run out", () => {
+    const model = new PrefectModel(new Chronicle(), "3")
+    model.deploymentLimits.set("deployment-1", 1)
+    for (const id of ["a", "b", "c"]) model.add(0, { id })
+    expect(model.propose(0, "person", "a", { type: "PENDING" })?.status).toBe("ACCEPT")
+    expect(model.propose(1, "person", "b", { type: "PENDING" })?.status).toBe("REJECT")
+    expect(at(model, 2, "b")).toBe("SCHEDULED AwaitingConcurrencySlot")
+    // Five minutes later its lease is gone, and another takes the slot: then it may not run any more.
+    expect(model.propose(301_000, "person", "c", { type: "PENDING" })?.status).toBe("ACCEPT")
+    expect(model.propose(302_000, "engine", "a", { type: "RUNNING" })?.status).toBe("REJECT")
+    expect(model.run("a")?.state_type).toBe("CANCELLED")
+    expect(model.propose(303_000, "engine", "c", { type: "RUNNING" })?.status).toBe("ACCEPT")
+    model.cancelsNew.add("deployment-1")
+    expect(model.propose(304_000, "person", "b", { type: "PENDING" })?.status).toBe("REJECT")
+    expect(model.run("b")?.state_type).toBe("CANCELLED")
+  })
+})
+
+describe("what people do to the model of Prefect", () => {
+  const served = () => {
+    const model = new PrefectModel(new Chronicle(), "3")
+    const pool = { id: "pool-1", name: "cpln", type: "cpln", base_job_template: {} }
+    const queues = [{ name: "default", priority: 1, isPaused: false }]
+    model.pools.set("cpln", { pool, queues, concurrency: undefined })
+    model.add(0, { id: "a" })
+    model.add(10_000, { id: "b" })
+    const offered = () =>
+      model.scheduled(20_000, { pool: "cpln", queues: [], before: 20_000, limit: 200 })?.map(({ id }) => id)
+    return { model, offered }
+  }
+
+  it("stops the offers of a paused pool or queue, and of a pool that was deleted", () => {
+    const { model, offered } = served()
+    expect(offered()).toEqual(["a", "b"])
+    model.changePool(11_000, "cpln", { is_paused: true })
+    expect(offered()).toEqual([])
+    model.changePool(12_000, "cpln", { is_paused: false }, { isPaused: true })
+    expect(offered()).toEqual([])
+    model.changePool(13_000, "cpln", {}, { isPaused: false })
+    expect(offered()).toEqual(["a", "b"])
+    model.deletePool(14_000, "cpln")
+    expect(offered()).toBeUndefined()
+    expect(model.run("a")).toMatchObject({ work_pool_id: null, work_queue_name: null })
+  })
+
+  it("deletes the runs of a deployment that have not begun", () => {
+    const { model } = served()
+    model.propose(11_000, "person", "a", { type: "PENDING" })
+    model.deleteDeployment(12_000, "deployment-1")
+    expect(model.run("a")?.deployment_id).toBe("deployment-1")
+    expect(model.run("b")).toBeUndefined()
+    expect(model.run("b", 11_000)).toBeDefined()
+  })
+
+  it("puts an older database back, or an empty one", () => {
+    const { model, offered } = served()
+    model.propose(11_000, "person", "a", { type: "PENDING" })
+    model.restore(5_000, 12_000)
+    expect(model.run("a")?.state_type).toBe("SCHEDULED")
+    expect(model.states("a")).toHaveLength(1)
+    expect(model.run("b")).toBeUndefined()
+    model.reset(13_000, (name) => `other ${name}`)
+    expect(offered()).toEqual([])
+    expect(model.pools.get("cpln")?.pool.id).toBe("other cpln")
+  })
+})
+
 describe("a world", () => {
+  scenario("with two servers behind one address answers by turns", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      world.split(begin, "another-pool")
+      const four = [1, 2, 3, 4].map(() => world.server().run("r1")?.id)
+      expect(four).toEqual(["r1", undefined, "r1", undefined])
+      world.join(begin)
+      expect(world.server().run("r1")?.id).toBe("r1")
+      expect(world.chronicle.of("database").map(({ how }) => how)).toEqual(["split", "joined"])
+    })
+  )
+
   scenario("knows what was true at any time before", (world) =>
     Effect.gen(function* () {
       yield* world.addRun("r1")

@@ -40,6 +40,8 @@ export class World {
   readonly scripts = new Map<string, Script>()
   usual: Script = flow()
   #commands = 0
+  #second: PrefectModel | undefined
+  #turn = 0
 
   constructor({ line = "3" }: WorldOptions) {
     this.prefect = new PrefectModel(this.chronicle, line)
@@ -66,6 +68,27 @@ export class World {
       queues: [{ name: "default", priority: 1, isPaused: false }],
       concurrency: undefined
     })
+  }
+
+  /** The server that the next call comes to: with two behind one address they take turns. */
+  server(): PrefectModel {
+    return this.#second !== undefined && ++this.#turn % 2 === 0 ? this.#second : this.prefect
+  }
+
+  /** From now on a second server, without any of the runs, answers every other call; its pool has that id. */
+  split(now: number, secondPoolId: string): void {
+    const second = new PrefectModel(new Chronicle(), this.prefect.line)
+    for (const [name, stored] of this.prefect.pools) {
+      second.pools.set(name, { ...stored, pool: { ...stored.pool, id: secondPoolId } })
+    }
+    this.#second = second
+    this.chronicle.add({ at: now, by: "person", what: "database", how: "split" })
+  }
+
+  join(now: number): void {
+    if (this.#second === undefined) return
+    this.#second = undefined
+    this.chronicle.add({ at: now, by: "person", what: "database", how: "joined" })
   }
 
   /** From now on a pool of 2.20 whose deployments bring their own infrastructure. */
