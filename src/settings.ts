@@ -6,6 +6,7 @@
  * error that names where it came from, never a silent fall through.
  */
 import { Schema } from "effect"
+import { parseAddress } from "./observe/address.ts"
 
 /** Reads one text; gives the value, or what was expected instead. */
 type Parse<A> = (text: string) => { readonly value: A } | { readonly expected: string }
@@ -54,6 +55,12 @@ const number =
 const longest = 7 * 24 * 3600
 const seconds = number("seconds, more than 0 and at most a week", (value) => value > 0 && value <= longest)
 const secondsOrNone = number("seconds, 0 to a week", (value) => value >= 0 && value <= longest)
+const listen: Parse<string> = (value) =>
+  value.trim().toLowerCase() === "off"
+    ? { value: "off" }
+    : parseAddress(value) === undefined
+      ? { expected: "HOST:PORT, or off" }
+      : { value: value.trim() }
 const rate = number("requests per second, 0 (off) or more", (value) => value >= 0)
 const text: Parse<string | undefined> = (value) =>
   value.trim() === "" ? { expected: "some text" } : { value: value.trim() }
@@ -207,6 +214,15 @@ export const settings = {
     "URL of the logs host",
     url,
     { shown: "discovered" }
+  ),
+  listen: define("listen", ["PREFECT_AGENT_LISTEN"], "127.0.0.1:4280", "status server; off", listen),
+  listenToken: define(
+    "listen-token",
+    ["PREFECT_AGENT_LISTEN_TOKEN"],
+    undefined as string | undefined,
+    "for callers of the status server",
+    text,
+    { isDiscreet: true }
   ),
   logLevel: define<"debug" | "info" | "warning" | "error">(
     "log-level",

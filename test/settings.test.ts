@@ -131,6 +131,8 @@ describe("what is taken", () => {
     ["logFormat", "xml"],
     ["logsEndpoint", "logs.cpln.io"],
     ["logsEndpoint", "ftp://logs"],
+    ["listen", "host"],
+    ["listen", "127.0.0.1:70000"],
     ["name", ""],
     ["runOnce", "perhaps"]
   ]
@@ -174,6 +176,8 @@ describe("the names and defaults that users rely on", () => {
     ["unreportedExit", "unreported-exit", ["PREFECT_AGENT_UNREPORTED_EXIT"], "completed"],
     ["jobLogs", "job-logs", ["PREFECT_AGENT_JOB_LOGS"], undefined],
     ["logsEndpoint", "logs-endpoint", ["PREFECT_AGENT_CPLN_LOGS_ENDPOINT"], undefined],
+    ["listen", "listen", ["PREFECT_AGENT_LISTEN"], "127.0.0.1:4280"],
+    ["listenToken", "listen-token", ["PREFECT_AGENT_LISTEN_TOKEN"], undefined],
     ["logLevel", "log-level", ["PREFECT_LOGGING_LEVEL"], "info"],
     ["logFormat", "log-format", ["PREFECT_AGENT_LOG_FORMAT"], undefined],
     ["limit", "limit", [], undefined],

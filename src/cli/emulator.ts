@@ -219,5 +219,6 @@ export const emulator = Command.make("emulator", flags, handler).pipe(
   Command.withDescription(
     "A local Control Plane: runs jobs as processes of this machine, with no account. For development and tests."
   ),
+  Command.withShortDescription("A local Control Plane, for development and tests"),
   Command.withExamples([{ command: "agent emulator --org acme --port 4281" }])
 )

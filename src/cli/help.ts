@@ -33,8 +33,11 @@ const formatHelpDoc = (doc: HelpDoc): string => {
   const subcommands = (doc.subcommands ?? []).flatMap((group) => group.commands)
   // The root shows the short form, because it is what fits a screen.
   const long = subcommands.length === 0
-  const section = (title: string, body: ReadonlyArray<string>) =>
-    body.length === 0 ? [] : ["", title, ...body]
+  // The root's help is as long as a screen: there, what is one line takes one.
+  const section = (title: string, body: ReadonlyArray<string>) => {
+    if (body.length === 0) return []
+    return long || body.length > 1 ? ["", title, ...body] : ["", `${title}  ${body[0]!.trim()}`]
+  }
   const left = Math.max(0, ...subcommands.map((each) => each.name.length)) + 4
   return [
     wrap(doc.description),

@@ -1,10 +1,12 @@
 /** `agent` and `agent start`: reads the settings, puts the layers together, runs the agent. */
-import { Effect, Option, Random } from "effect"
+import { Effect, Option, Random, Redacted } from "effect"
 import { Command, Flag } from "effect/cli"
 import { type AgentOptions, runAgent } from "../agent/agent.ts"
 import { CannotStart } from "../agent/start-up.ts"
+import { startStatus } from "../agent/status.ts"
 import * as Log from "../observe/log.ts"
 import { host } from "../platform.ts"
+import { Flight, makeFlight } from "../runs/flight.ts"
 import { clients, filled, injectedFrom, readSettings, readTemplate } from "./environment.ts"
 import { given, settingFlags } from "./flags.ts"
 
@@ -16,7 +18,7 @@ const flags = {
   ),
   queues: Flag.String("work-queue").pipe(
     Flag.withAlias("q"),
-    Flag.withDescription("only this queue; repeatable; created when missing"),
+    Flag.withDescription("only this queue (repeatable, made if missing)"),
     Flag.atLeast(0)
   ),
   baseJobTemplate: Flag.String("base-job-template").pipe(
@@ -32,9 +34,13 @@ const randomSuffix = Effect.map(
   (numbers) => numbers.map((each) => each.toString(36)).join("")
 )
 
+const secret = (text: string | undefined) => (text === undefined ? undefined : Redacted.make(text))
+
 const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.Infer<typeof flags>) {
   const { environment, prefectSettings, settings } = yield* readSettings(given(input))
   yield* Effect.gen(function* () {
+    // First of all, so that a probe finds it; what is launched once and left needs none.
+    if (!settings.runOnce) yield* startStatus(settings.listen, secret(settings.listenToken))
     if (Option.isNone(input.pool)) {
       return yield* new CannotStart({
         reason: "No work pool was named.",
@@ -58,7 +64,11 @@ const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.
       environment
     }
     yield* runAgent(options).pipe(Effect.provide(yield* clients(prefectSettings, environment, settings)))
-  }).pipe(Effect.provide(Log.layer(settings, host.stdoutIsTerminal())))
+  }).pipe(
+    Effect.provideService(Flight, makeFlight()),
+    Effect.provide(Log.layer(settings, host.stdoutIsTerminal())),
+    Effect.scoped
+  )
 })
 
 /** The root command's own handler, so that `agent --pool cpln` starts the agent. */

@@ -11,8 +11,16 @@ import { parseClaimMessage, parseHandBackMessage } from "../job/claim-message.ts
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { RunMemory } from "./board.ts"
+import type { RunsConfig } from "./config.ts"
 import type { Decision, Observation, Policy, RunView } from "./decide.ts"
-import type { CommandFacts, Facts, Moment, RecordedDecision, RecordedLook } from "./flight-record.ts"
+import type {
+  CommandFacts,
+  Facts,
+  Moment,
+  RecordedDecision,
+  RecordedLook,
+  RecordedPolicy
+} from "./flight-record.ts"
 import type { Look } from "./look.ts"
 import {
   agentTag,
@@ -47,6 +55,7 @@ export interface Noted {
   readonly view: RunView
   readonly observation: Observation
   readonly policy: Policy
+  readonly settings: Pick<RunsConfig["Service"], "agentLink" | "pool" | "server" | keyof RecordedPolicy>
   readonly decision: Decision
 }
 

@@ -7,7 +7,6 @@
  */
 import { Context } from "effect"
 import type { FlowRun } from "../prefect/schemas.ts"
-import type { RunsConfig } from "./config.ts"
 import type { Decision, Observation } from "./decide.ts"
 import { momentOf, type Noted, recordedLook } from "./flight-facts.ts"
 import {
@@ -15,8 +14,7 @@ import {
   flightVersion,
   type FlightRecord,
   type Moment,
-  type RecordedLook,
-  type RecordedPolicy
+  type RecordedLook
 } from "./flight-record.ts"
 
 export interface FlightBounds {
@@ -41,13 +39,11 @@ const sweepEvery = 600_000
 const runOverhead = 600
 const entryOverhead = 200
 
-type Settings = Pick<RunsConfig["Service"], "agentLink" | "pool" | "server" | keyof RecordedPolicy>
-
 export interface FlightRecorder {
   /** Called once per look, with what it used. */
   note(noted: Noted): void
   /** Undefined for a run that was never looked at here, or too long ago. */
-  record(runId: string, settings: Settings): FlightRecord | undefined
+  record(runId: string): FlightRecord | undefined
   readonly size: () => { readonly runs: number; readonly entries: number; readonly bytes: number }
 }
 
@@ -153,6 +149,7 @@ const bytesOf = (text: string): number => (/^[\0-\u00ff]*$/u.test(text) ? 1 : 2)
 
 export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
   const rings = new Map<string, Ring>()
+  let settings: Noted["settings"] | undefined
   let bytes = 0
   let sweptAt = 0
 
@@ -191,6 +188,7 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
   return {
     note: (noted) => {
       const { now } = noted
+      settings = noted.settings
       const { id } = noted.seen.value
       const mark = markOf(noted)
       let ring = rings.get(id)
@@ -220,9 +218,9 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
       if (bytes > bounds.bytes || now - sweptAt > sweepEvery) sweep(now)
     },
 
-    record: (runId, settings) => {
+    record: (runId) => {
       const ring = rings.get(runId)
-      if (ring === undefined) return undefined
+      if (ring === undefined || settings === undefined) return undefined
       const {
         agentLink,
         cancelGrace,

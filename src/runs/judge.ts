@@ -44,7 +44,8 @@ export const judge = Effect.fnUntraced(function* (
   const decision = decide(view, observation, policy)
   const now = yield* Clock.currentTimeMillis
   const flight = yield* Flight
-  flight.note({ now, seen, ours, looked, job, memory, view, observation, policy, decision })
+  const settings = yield* RunsConfig
+  flight.note({ now, seen, ours, looked, job, memory, view, observation, policy, settings, decision })
   return { view, observation, policy, decision }
 })
 

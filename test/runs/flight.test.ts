@@ -62,11 +62,12 @@ const lookAt = (
     view,
     observation,
     policy: { ...policy, deadline: undefined },
+    settings,
     decision: decide(view, observation, { ...policy, deadline: undefined })
   }
 }
 
-const entriesOf = (flight: FlightRecorder, id: string) => flight.record(id, settings)?.entries ?? []
+const entriesOf = (flight: FlightRecorder, id: string) => flight.record(id)?.entries ?? []
 
 describe("the flight recorder", () => {
   it("folds looks that saw the same into one entry with their number and the last one's time", () => {
@@ -84,7 +85,7 @@ describe("the flight recorder", () => {
     const flight = makeFlight({ entriesPerRun: 8, bytesPerRun: 1e6, bytes: 1e6, keep: 1e9 })
     for (let second = 0; second < 20; second += 1)
       flight.note(lookAt("r1", second, { state_id: `s${second}` }))
-    const record = flight.record("r1", settings)
+    const record = flight.record("r1")
     expect(record?.dropped).toBe(12)
     expect(record?.entries.map(({ facts }) => facts.run.stateId)).toEqual(
       Array.from({ length: 8 }, (_, n) => `s${n + 12}`)
@@ -155,7 +156,7 @@ describe("the flight recorder", () => {
         }
       )
     })
-    const text = JSON.stringify([flight.record("r1", settings), flight.record("r2", settings)])
+    const text = JSON.stringify([flight.record("r1"), flight.record("r2")])
     expect(text).not.toContain("hunter2")
     expect(text).toContain("not ours to judge: Unauthorised")
   })
@@ -165,7 +166,7 @@ describe("an exported flight", () => {
   const exported = () => {
     const flight = makeFlight()
     flight.note(lookAt("r1", 0))
-    return JSON.stringify(flight.record("r1", settings))
+    return JSON.stringify(flight.record("r1"))
   }
   const refused = (text: string) => {
     const read = readFlightRecord(text, "f.json")
@@ -194,7 +195,7 @@ describe("the flight of a run in a modelled world", () => {
       yield* startAgent(world, "agent-a").pipe(Effect.provideService(Flight, flight))
       yield* pass("3 minutes")
       expect(world.stateOf("r1")).toBe("CRASHED")
-      const record = flight.record("r1", settings)!
+      const record = flight.record("r1")!
       expect(record.entries.map(({ decision }) => decision._tag)).toContain("Propose")
       const proposed = record.entries.find(({ decision }) => decision._tag === "Propose")
       expect(proposed?.decision).toMatchObject({ state: "CRASHED", why: expect.stringContaining("137") })
@@ -209,7 +210,7 @@ describe("the flight of a run in a modelled world", () => {
       yield* world.addRun("r1")
       yield* startAgent(world, "agent-a").pipe(Effect.provideService(Flight, flight))
       yield* pass("10 minutes")
-      const { entries } = flight.record("r1", settings)!
+      const { entries } = flight.record("r1")!
       expect(entries.length).toBeLessThan(5)
       expect(entries.at(-1)?.count).toBeGreaterThan(50)
     })
@@ -227,7 +228,7 @@ describe("the flight of a run in a modelled world", () => {
         }
         for (const rule of world.faults.rules) rule.left = 0
         yield* pass("10 minutes")
-        const all = chaos.runs.flatMap((id) => flight.record(id, settings) ?? [])
+        const all = chaos.runs.flatMap((id) => flight.record(id) ?? [])
         return { runs: all, entries: all.flatMap((each) => each.entries) }
       }).pipe(Effect.provideService(Flight, flight), Effect.scoped, Random.withSeed(seed))
       expect(entries.length).toBeGreaterThan(20)
