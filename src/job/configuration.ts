@@ -61,8 +61,8 @@ export interface ConfigurationSource {
   /** The agent's environment, for `{{ $NAME }}`. */
   readonly environment: Environment
   readonly injected: InjectedPlace
-  /** The run and its flow as the server gives them, for `{{ ctx.… }}` in names. */
-  readonly context: { readonly flow: JsonRecord; readonly flow_run: JsonRecord }
+  /** All that the server has of the run and its flow, for `{{ ctx.… }}` in names; undefined until it is asked for. */
+  readonly context: { readonly flow: JsonRecord; readonly flow_run: JsonRecord } | undefined
 }
 
 /** As the Python worker has it; org and namespace are plain names. */
@@ -100,13 +100,14 @@ export type Configured =
       readonly _tag: "Needs"
       readonly blocks: ReadonlyArray<BlockKey>
       readonly variables: ReadonlyArray<string>
+      readonly context: boolean
     }
 
 const refused = (...problems: ReadonlyArray<Problem>): Configured => ({ _tag: "Refused", problems })
 
 /**
  * One step: asks for what is not known yet, else gives the configuration or every problem. Called again with more known,
- * it gets there in at most three steps.
+ * it gets there in at most four steps.
  */
 export const configure = (source: ConfigurationSource, known: Known): Configured => {
   const nested = nestedTooDeep(source, known)
@@ -134,7 +135,10 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
   const filled = populate(template, variables, semantics, shown, problems)
   const resolved = resolveReferences(filled.value, known, semantics)
   if (resolved.needs.blocks.length > 0 || resolved.needs.variables.length > 0) {
-    return { _tag: "Needs", ...resolved.needs }
+    return { _tag: "Needs", ...resolved.needs, context: false }
+  }
+  if (source.context === undefined && semantics.contextInName && namesContext(resolved.value)) {
+    return { _tag: "Needs", blocks: [], variables: [], context: true }
   }
   problems.push(...once(resolved.problems))
   // A reference that leads nowhere leaves holes that would be told as further problems.
@@ -239,9 +243,15 @@ const readConfiguration = (
   return { configuration: { ...configuration, job_manifest: manifest }, problems }
 }
 
+const namesContext = (configuration: unknown): boolean =>
+  variablesIn(recordOf(configuration)["name"]).has("ctx")
+
 const nameInContext = (name: string, { context, environment }: ConfigurationSource, semantics: Semantics) => {
   if (!semantics.contextInName) return name
-  const rendered = fillIn(name, { variables: { ctx: context }, environment: shownEnvironment(environment) })
+  const rendered = fillIn(name, {
+    variables: { ctx: context ?? {} },
+    environment: shownEnvironment(environment)
+  })
   return rendered === missing ? name : pythonStr(rendered)
 }
 

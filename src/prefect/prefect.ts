@@ -17,6 +17,7 @@ import type {
   FlowRun,
   Orchestration,
   PastState,
+  RunContext,
   Worker,
   WorkPool
 } from "./schemas.ts"
@@ -130,6 +131,8 @@ export class Prefect extends Context.Service<
     /** With secrets in clear: never log what this gives. */
     readBlock(id: string): Effect.Effect<BlockDocument, ApiError>
     readBlockByName(typeSlug: string, name: string): Effect.Effect<BlockDocument, ApiError>
+    /** All that the server has of a run and its flow, parameters and all: never keep or log what this gives. */
+    readContext(run: { readonly id: string; readonly flow_id: string }): Effect.Effect<RunContext, ApiError>
     /** None when the variable does not exist. */
     readVariable(name: string): Effect.Effect<Option.Option<unknown>, ApiError>
 

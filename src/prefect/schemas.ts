@@ -75,6 +75,10 @@ export type Deployment = typeof Deployment.Type
 export const Flow = Schema.Struct({ id: Schema.String, name: Schema.String })
 export type Flow = typeof Flow.Type
 
+/** What job names may name, as `{{ ctx.flow.… }}` and `{{ ctx.flow_run.… }}`. */
+export const RunContext = Schema.Struct({ flow: AnyRecord, flow_run: AnyRecord })
+export type RunContext = typeof RunContext.Type
+
 export const WorkPool = Schema.Struct({
   id: Schema.String,
   name: Schema.String,

@@ -4,11 +4,11 @@ import { type Api, json } from "../http/api.ts"
 import { asDeployment, DeploymentAnswer, malformedIsMissing } from "./lines.ts"
 import type { Prefect } from "./prefect.ts"
 import { get, path } from "./requests.ts"
-import { BlockDocument, Flow } from "./schemas.ts"
+import { BlockDocument, Flow, RunContext } from "./schemas.ts"
 
 type Sources = Pick<
   Prefect["Service"],
-  "readDeployment" | "readFlow" | "readBlock" | "readBlockByName" | "readVariable"
+  "readDeployment" | "readFlow" | "readBlock" | "readBlockByName" | "readContext" | "readVariable"
 >
 
 /** 2.20 gives text, 3.x any JSON value. */
@@ -41,6 +41,16 @@ export const sources = ({ repeatable }: Api): Sources => ({
       get(path`/block_types/slug/${typeSlug}/block_documents/name/${name}?include_secrets=true`)
     ).pipe(Effect.flatMap(json(BlockDocument)))
     return value
+  }),
+
+  readContext: Effect.fn("Prefect.readContext")(function* ({ flow_id, id }) {
+    const [flow_run, flow] = yield* Effect.all(
+      [path`/flow_runs/${id}`, path`/flows/${flow_id}`].map((each) =>
+        malformedIsMissing(repeatable(get(each))).pipe(Effect.flatMap(json(RunContext.fields.flow)))
+      ),
+      { concurrency: 2 }
+    )
+    return { flow: flow?.value ?? {}, flow_run: flow_run?.value ?? {} }
   }),
 
   readVariable: Effect.fn("Prefect.readVariable")(function* (name) {

@@ -110,7 +110,7 @@ const surroundings = ({ injected, prefectSettings, server }: RunsConfig["Service
 const fromPool = Effect.fnUntraced(function* (run: FlowRun, flow: Flow, deployment: Deployment | undefined) {
   const config = yield* RunsConfig
   const pool = yield* (yield* Preparation).pool
-  const { configuration, explain, explainManifest, warnings } = yield* configured({
+  const { configuration, explain, explainManifest, warnings } = yield* configured(run, flow, {
     ...surroundings(config),
     template: pool.base_job_template,
     run: { id: run.id, name: run.name, jobVariables: run.job_variables ?? {} },
@@ -122,7 +122,7 @@ const fromPool = Effect.fnUntraced(function* (run: FlowRun, flow: Flow, deployme
     pool: { id: pool.id, name: pool.name },
     workerName: config.workerName,
     environment: config.environment,
-    context: { flow, flow_run: run }
+    context: undefined
   })
   return {
     org: configuration.org,
@@ -142,14 +142,19 @@ const fromPool = Effect.fnUntraced(function* (run: FlowRun, flow: Flow, deployme
   } satisfies Definition
 })
 
-/** Reads blocks and variables until the pure part asks for no more; each is read once, so that this ends. */
-const configured = Effect.fnUntraced(function* (source: ConfigurationSource) {
+/** Reads what the pure part asks for until it asks for no more; each is read once, so that this ends. */
+const configured = Effect.fnUntraced(function* (run: FlowRun, flow: Flow, given: ConfigurationSource) {
   const preparation = yield* Preparation
   let known: Known = nothingKnown
+  let source = given
   for (;;) {
     const step = configure(source, known)
     if (step._tag === "Refused") return yield* refuse(step.problems)
     if (step._tag === "Configured") return step
+    // A run that is only planned is on no server.
+    if (step.context) {
+      source = { ...source, context: (yield* preparation.context(run)) ?? { flow, flow_run: run } }
+    }
     const blocks = yield* Effect.forEach(
       step.blocks,
       (key) => Effect.map(preparation.block(key), (data) => [blockKeyText(key), data] as const),

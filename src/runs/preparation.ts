@@ -11,7 +11,7 @@ import type { ApiError } from "../http/errors.ts"
 import type { JsonRecord } from "../job/json.ts"
 import type { BlockKey } from "../job/references.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import type { BlockDocument, Deployment, Flow, WorkPool } from "../prefect/schemas.ts"
+import type { BlockDocument, Deployment, Flow, FlowRun, RunContext, WorkPool } from "../prefect/schemas.ts"
 import { CurrentPool } from "./pool.ts"
 import { orUndefined, type PlatformReads, platformReads } from "./to-send.ts"
 
@@ -26,6 +26,8 @@ export class Preparation extends Context.Service<
     block(key: BlockKey): Effect.Effect<JsonRecord | undefined, ApiError>
     /** The same by its id, with its type. */
     document(id: string): Effect.Effect<BlockDocument | undefined, ApiError>
+    /** All of a run and its flow; not kept, because parameters may be large. */
+    context(run: FlowRun): Effect.Effect<RunContext | undefined, ApiError>
     variable(name: string): Effect.Effect<{ readonly value: unknown } | undefined, ApiError>
   }
 >()("agent/runs/Preparation") {
@@ -92,6 +94,7 @@ const make = Effect.gen(function* () {
           : new BlockEntry({ typeSlug: key.typeSlug, name: key.name })
       ),
     document: (id) => Cache.get(blocks, new BlockEntry({ typeSlug: undefined, name: id })),
+    context: (run) => orUndefined(prefect.readContext(run)),
     variable: (name) => Cache.get(variables, name),
     gvc: (access, name) => Cache.get(gvcs, new PlatformEntry({ access, name })),
     secret: (access, name) => Cache.get(secrets, new PlatformEntry({ access, name })),

@@ -278,6 +278,19 @@ describe("the job's name", () => {
     expect(configured({ run, version: "3.6.16" }).configuration.name).toBe("etl-blue")
     expect(configured({ run, version: "3.6.15" }).configuration.name).toBe(run.name)
   })
+
+  it("has the whole run asked for only where it names it, and where the server's line does so", () => {
+    const step = (name: string, version = "3.8.8") =>
+      configure(sourceOf({ run: { name }, version, source: { context: undefined } }), nothingKnown)
+    expect(step("{{ ctx.flow_run.parameters.day }}")).toMatchObject({ _tag: "Needs", context: true })
+    expect(step("plain")._tag).toBe("Configured")
+    expect(step("{{ ctx.flow_run.parameters.day }}", "2.20.25")._tag).toBe("Configured")
+    const context = { flow: {}, flow_run: { parameters: { day: "monday", n: 3 } } }
+    const named = (name: string) => configured({ run: { name }, source: { context } }).configuration.name
+    expect(named("{{ ctx.flow_run.parameters.day }}-{{ ctx.flow_run.parameters.n }}")).toBe("monday-3")
+    expect(named("{{ ctx.flow_run.parameters.n }}")).toBe("3")
+    expect(named("{{ ctx.flow_run.parameters.none }}")).toBe("{{ ctx.flow_run.parameters.none }}")
+  })
 })
 
 describe("references", () => {

@@ -140,6 +140,13 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
 
     readDeployment: (id) => call("readDeployment", id, ({ model }) => model.deployments.get(id)),
     readFlow: (id) => call("readFlow", id, ({ model }) => model.flows.get(id)),
+    readContext: ({ flow_id, id }) =>
+      call("readContext", id, ({ model }) => {
+        const [flow, flow_run] = [model.flows.get(flow_id), model.run(id)]
+        return flow === undefined || flow_run === undefined
+          ? undefined
+          : { flow: { ...flow }, flow_run: { ...flow_run } }
+      }),
     readBlock: (id) =>
       call("readBlock", id, ({ model }) => {
         const data = model.blocks.get(id)
