@@ -24,11 +24,7 @@ const toggle = (name: string, text: string) =>
 
 export const outputFlag = <const L extends ReadonlyArray<string>>(words: L, fallback: L[number]) =>
   described(
-    Flag.String("output").pipe(
-      Flag.withAlias("o"),
-      Flag.withSchema(Schema.Literals(words)),
-      Flag.withDefault(fallback)
-    ),
+    Flag.Literals("output", words).pipe(Flag.withAlias("o"), Flag.withDefault(fallback)),
     `${words.join(" or ")} (${fallback})`
   )
 

@@ -1,7 +1,7 @@
 /**
  * Kubernetes Jobs as people write them for kubectl: what the converter asks for beyond that is filled in.
  *
- * Invariant: pure and total; nothing that the manifest says is changed.
+ * Invariant: pure and total; nothing that the manifest says is changed, but that a name becomes one to generate from.
  */
 import { isRecord, type JsonRecord, valueAt } from "../job/json.ts"
 
@@ -9,13 +9,14 @@ import { isRecord, type JsonRecord, valueAt } from "../job/json.ts"
 export const completed = (manifest: JsonRecord): JsonRecord => {
   const metadata = valueAt(manifest, "metadata") ?? {}
   if (!isRecord(metadata)) return manifest
-  const { generateName, labels, name } = metadata
+  const { name, ...others } = metadata
+  const isNamed = typeof name === "string" && name !== "" && valueAt(others, "generateName") == null
   return {
     ...manifest,
     metadata: {
-      ...metadata,
-      labels: labels ?? {},
-      generateName: generateName ?? (typeof name === "string" && name !== "" ? `${name}-` : "job-")
+      ...(isNamed ? others : metadata),
+      labels: valueAt(metadata, "labels") ?? {},
+      generateName: isNamed ? `${name}-` : (valueAt(metadata, "generateName") ?? "job-")
     }
   }
 }

@@ -17,7 +17,7 @@ import { Fields } from "./fields.ts"
 import { isRecord, isTooDeep, type JsonRecord, recordOf, valueAt } from "./json.ts"
 import { fillManifest, skeletonProblems, withMetadata } from "./job-manifest.ts"
 import { type Labels, labelTexts, workerLabels } from "./labels.ts"
-import { explaining, type Trace } from "./origins.ts"
+import { explaining, explainingEntry, type Trace } from "./origins.ts"
 import { fillIn, missing, variablesIn } from "./placeholders.ts"
 import { populate } from "./populate.ts"
 import { nameOfLink } from "./places.ts"
@@ -152,11 +152,22 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
         configuration: read.configuration,
         warnings: warningsOf(source, template, variables, filled.hasManifest, read.configuration, semantics),
         explain,
-        explainManifest: (problem) => ({
-          ...explain({ ...problem, path: `job_manifest.${problem.path}` }),
-          path: problem.path
-        })
+        explainManifest: (problem) => {
+          const entry = entryAt(problem.path, read.configuration)
+          return entry === undefined
+            ? { ...explain({ ...problem, path: `job_manifest.${problem.path}` }), path: problem.path }
+            : explainingEntry(trace)(problem, entry)
+        }
       }
+}
+
+/** Name of the variable of the run's own environment that a path of the manifest leads to. */
+const entryAt = (path: string, { env, job_manifest }: Configuration): string | undefined => {
+  const index = /^spec\.template\.spec\.containers\[0\]\.env\[(\d+)\]/u.exec(path)?.[1]
+  const pod = recordOf(recordOf(recordOf(job_manifest["spec"])["template"])["spec"])
+  const list = recordOf((pod["containers"] as ReadonlyArray<unknown> | undefined)?.[0])["env"]
+  const name = recordOf(Array.isArray(list) ? list[Number(index)] : undefined)["name"]
+  return typeof name === "string" && Object.hasOwn(env, name) ? name : undefined
 }
 
 /** One reference stands at several places when its variable does; the shortest path says it best. */
@@ -289,7 +300,7 @@ const warningsOf = (
 const otherLine = (manifest: JsonRecord, line: "2" | "3", version: string): ReadonlyArray<string> => {
   const pod = recordOf(recordOf(recordOf(manifest["spec"])["template"])["spec"])
   const image = recordOf((pod["containers"] as ReadonlyArray<unknown> | undefined)?.[0])["image"]
-  const found = typeof image === "string" ? /(?:^|\/)prefecthq\/prefect:(\d)[.-]/u.exec(image) : null
+  const found = typeof image === "string" ? /(?:^|\/)prefecthq\/prefect:(\d)(?:[.\-@]|$)/u.exec(image) : null
   return found === null || found[1] === line
     ? []
     : [

@@ -116,11 +116,12 @@ const convertJob = (root: Node, context: ConvertContext): Omit<ConvertedJob, "wa
   noteIgnored(root, manifestFields)
   noteKind(root)
   checkJobType(root, context.jobType)
-  const metadata = required(root, "metadata")
+  const remedy = wholeJob(root)
+  const metadata = required(root, "metadata", remedy)
   const labels = metadata === undefined ? {} : convertMetadata(metadata, context)
-  const spec = required(root, "spec")
-  const template = spec === undefined ? undefined : required(spec, "template")
-  const pod = template === undefined ? undefined : required(template, "spec")
+  const spec = required(root, "spec", remedy)
+  const template = spec === undefined ? undefined : required(spec, "template", remedy)
+  const pod = template === undefined ? undefined : required(template, "spec", remedy)
   if (spec === undefined || template === undefined || pod === undefined) return undefined
   noteIgnored(spec, jobFields)
   noteIgnored(template, templateFields)
@@ -155,13 +156,22 @@ const convertJob = (root: Node, context: ConvertContext): Omit<ConvertedJob, "wa
   }
 }
 
-const required = (node: Node, key: string): Node | undefined => {
+const required = (node: Node, key: string, remedy: string): Node | undefined => {
   const value = member(node.value, key)
   if (value === undefined || value === null) {
-    node.report.refuse(pathOf(node, key), "is missing.", "Give a complete Kubernetes Job.")
+    node.report.refuse(pathOf(node, key), "is missing.", remedy)
     return undefined
   }
   return mappingIn(node, key)
+}
+
+/** What to give instead of something else, such as a ConfigMap. */
+const wholeJob = (root: Node): string => {
+  const kind = member(root.value, "kind")
+  const what = typeof kind !== "string" || kind === "Job" ? "" : `This is a ${shown(kind)}. `
+  return isRecord(member(member(root.value, "spec"), "jobTemplate"))
+    ? `${what}Give what stands in spec.jobTemplate as a Job of its own.`
+    : `${what}Give a complete Kubernetes Job.`
 }
 
 /** The shape is what counts; a manifest of another kind that fits it was always run. */

@@ -20,8 +20,21 @@ export const explaining =
   (trace: Trace) =>
   (problem: Problem): Problem => {
     const origin = originAt(trace, problem.path)
-    return origin === undefined ? problem : { ...problem, rule: `${problem.rule} (${origin})` }
+    return origin === undefined ? problem : withOrigin(problem, origin)
   }
+
+/** The same for an entry of the environment, by its name; what no variable has set is left as it is. */
+export const explainingEntry =
+  (trace: Trace) =>
+  (problem: Problem, name: string): Problem => {
+    const origin = trace.variables.originOf(`env.${name}`)
+    return origin === undefined ? problem : withOrigin(problem, `variable "env", ${setBy(trace, origin)}`)
+  }
+
+const withOrigin = (problem: Problem, origin: string): Problem => ({
+  ...problem,
+  rule: `${problem.rule.replace(/\.$/u, "")} (${origin})`
+})
 
 const originAt = (trace: Trace, path: string): string | undefined => {
   const { variables } = trace

@@ -8,9 +8,12 @@ import { Effect } from "effect"
 import { HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { clean, cleanText } from "./clean.ts"
 
+/** A segment "." or ".." would leave its place, encoded or not; nothing has such a name, nor the one that stands for it. */
+const segment = (name: string): string => (name === "." || name === ".." ? "\ufffd" : cleanText(name))
+
 /** `path`/work_pools/${name}/queues`` with every value percent-encoded. */
 export const path = (parts: TemplateStringsArray, ...names: ReadonlyArray<string>): string =>
-  String.raw({ raw: parts }, ...names.map((name) => encodeURIComponent(cleanText(name))))
+  String.raw({ raw: parts }, ...names.map((name) => encodeURIComponent(segment(name))))
 
 export const get = (url: string): HttpClientRequest.HttpClientRequest => HttpClientRequest.get(url)
 

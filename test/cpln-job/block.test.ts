@@ -59,7 +59,7 @@ describe("a manifest as for kubectl", () => {
   it("gets labels and a name to generate from", () => {
     expect(completed({ kind: "Job", metadata: { name: "hello" } })).toEqual({
       kind: "Job",
-      metadata: { name: "hello", labels: {}, generateName: "hello-" }
+      metadata: { labels: {}, generateName: "hello-" }
     })
     expect(completed({})).toEqual({ metadata: { labels: {}, generateName: "job-" } })
   })
@@ -67,6 +67,8 @@ describe("a manifest as for kubectl", () => {
   it("keeps what it says, and what is of a wrong type is left to be refused", () => {
     const whole = { metadata: { generateName: "x-", labels: { a: "b" } } }
     expect(completed(whole)).toEqual(whole)
+    const both = { metadata: { name: "y", ...whole.metadata } }
+    expect(completed(both)).toEqual(both)
     expect(completed({ metadata: "text" })).toEqual({ metadata: "text" })
   })
 })

@@ -260,6 +260,27 @@ describe("what runs are made from", () => {
     })
   )
 
+  it.effect(
+    "of the environment is traced to the one who set that entry, and never what the agent brings",
+    () =>
+      Effect.gen(function* () {
+        const template = officialTemplate({ version: "3.8.8", env: { K_SERVICE: "x" } })
+        const refused = yield* refusal(
+          { template, deployment: { env: { K_REVISION: "x" } } },
+          { job_variables: { env: { K_CONFIGURATION: "x" } } }
+        )
+        expect(refused).toContain(
+          'K_SERVICE is set by the platform itself (variable "env", a default of the pool).'
+        )
+        expect(refused).toContain(
+          'K_REVISION is set by the platform itself (variable "env", set by the deployment "nightly").'
+        )
+        expect(refused).toContain(
+          'K_CONFIGURATION is set by the platform itself (variable "env", set by the flow run).'
+        )
+      })
+  )
+
   it.effect("and does not exist is named, with who set it", () =>
     Effect.gen(function* () {
       const deployment = { env: { SECRET: "{{ prefect.blocks.secret.no-such-block }}" } }

@@ -1,5 +1,32 @@
 import { describe, expect, it } from "@effect/vitest"
+import { Result } from "effect"
+import { convert } from "../../../src/job/convert.ts"
 import { accepted, containersOf, first, manifest, pathsOf, problems } from "./convert-one.ts"
+
+describe("what is no Job", () => {
+  const context = {
+    org: "o",
+    gvc: "g",
+    location: "l",
+    jobType: undefined,
+    poolId: undefined,
+    secretKeys: new Map()
+  }
+  const remedies = (given: unknown) => {
+    const converted = convert(given, context)
+    return Result.isFailure(converted) ? converted.failure.map(({ remedy }) => remedy) : []
+  }
+
+  it("is called what it is, and a CronJob's owner is told where the Job stands", () => {
+    expect(remedies({ kind: "ConfigMap", metadata: { labels: {}, generateName: "x" } })).toEqual([
+      'This is a "ConfigMap". Give a complete Kubernetes Job.'
+    ])
+    const cron = { kind: "CronJob", metadata: { labels: {}, generateName: "x" }, spec: { jobTemplate: {} } }
+    expect(remedies(cron)).toEqual([
+      'This is a "CronJob". Give what stands in spec.jobTemplate as a Job of its own.'
+    ])
+  })
+})
 
 describe("containers", () => {
   it("the first is prefect-job and a nameless sidecar has its number", () => {
