@@ -50,8 +50,8 @@ export interface Plan {
   readonly settings: PlannedSettings
   /** Of every answer, in ms. */
   readonly latency: { readonly least: number; readonly most: number }
-  /** How far the services' clocks are ahead of the agents', in ms. */
-  readonly skew: { readonly prefect: number; readonly platform: number }
+  /** How far the agents' own clocks are ahead of the true time, in ms, by slot. */
+  readonly clocks: ReadonlyArray<number>
   readonly stopping: { readonly grace: number; readonly endsAs: "cancelled" | "failed" | "completed" }
   readonly runs: ReadonlyArray<PlannedRun>
   readonly events: ReadonlyArray<PlannedEvent>
@@ -117,10 +117,7 @@ const draw = Effect.fnUntraced(function* (seed: number, replicas: number | undef
     oneLink: yield* Random.nextBoolean,
     settings: yield* anySettings,
     latency: yield* oneOf({ least: 5, most: 50 }, { least: 5, most: 400 }, { least: 50, most: 900 }),
-    skew: {
-      prefect: yield* oneOf(0, 0, -180_000, 95_000),
-      platform: yield* oneOf(0, 0, 240_000, -47_000)
-    },
+    clocks: yield* Effect.all(Array.from({ length: 5 }, () => oneOf(0, 0, 0, 700, -180_000, 240_000))),
     stopping: {
       grace: yield* oneOf(2, 10, 30),
       endsAs: yield* oneOf("cancelled", "failed", "completed")

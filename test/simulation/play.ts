@@ -9,35 +9,43 @@ import { applyEvent, type EventName, type Scene } from "../runs/world/events.ts"
 import { flow } from "../runs/world/jobs.ts"
 import { finalStages } from "../runs/world/platform-model.ts"
 import { begin, makeWorld, type World } from "../runs/world/world.ts"
+import { type Evidence, jobLives, runLives } from "./evidence.ts"
 import type { Plan } from "./plan.ts"
+import { addStrangers } from "./strangers.ts"
 import { SimulatedTime } from "./time.ts"
+import { troubleOf, watch, type Watch } from "./watched.ts"
 
 /** What a plan came to. */
 export interface Played {
-  readonly plan: Plan
-  readonly world: World
-  /** Every agent that ever was. */
-  readonly agents: ReadonlyArray<Agent>
-  /** Events that happened to something, by kind; in order. */
-  readonly happened: ReadonlyArray<{ readonly at: number; readonly event: EventName; readonly did: boolean }>
-  /** When the world was at rest for the first time after the trouble, in ms since 1970; undefined if it never was. */
-  readonly settledAt: number | undefined
-  readonly endedAt: number
+  readonly evidence: Evidence
+  /** Events in order, and whether there was something that they could happen to. */
+  readonly happened: ReadonlyArray<{ readonly event: EventName; readonly did: boolean }>
+  readonly hits: Watch["hits"]
 }
 
 /** How long a world may take to settle once trouble has ended. */
 const patience = Duration.minutes(60)
-/** How long it is watched when it has settled: three syncs. */
-const watched = Duration.minutes(4)
+/** How long it is watched when it has settled, beside four syncs. */
+const watched = Duration.minutes(1)
 
 const terminal = new Set(["COMPLETED", "FAILED", "CANCELLED", "CRASHED"])
 
 /** No run is open, and no job lives. */
-const atRest = (world: World, plan: Plan): boolean =>
-  plan.runs.every(({ id }) => {
-    const run = world.prefect.run(id)
-    return run === undefined || (terminal.has(run.state_type ?? "") && run.state_name !== "Cancelling")
-  }) && world.platform.commands().every((each) => finalStages.has(each.lifecycleStage))
+const atRest = (world: World, plan: Plan): boolean => {
+  const ids = new Set(plan.runs.map(({ id }) => id))
+  return (
+    plan.runs.every(({ id }) => {
+      const run = world.prefect.run(id)
+      return run === undefined || (terminal.has(run.state_type ?? "") && run.state_name !== "Cancelling")
+    }) &&
+    world.platform
+      .commands()
+      .every(
+        ({ lifecycleStage, tags }) =>
+          finalStages.has(lifecycleStage) || !ids.has(String(tags?.["prefect.io/flow-run-id"]))
+      )
+  )
+}
 
 const sleepUntil = (at: number) =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Duration.millis(Math.max(0, at - now))))
@@ -50,27 +58,34 @@ const settingsOf = ({ settings }: Plan) =>
 const playing = Effect.fnUntraced(function* (plan: Plan) {
   const world = yield* makeWorld({ line: plan.line })
   Object.assign(world.faults.latency, plan.latency)
-  Object.assign(world.skew, plan.skew)
   Object.assign(world.stopping, plan.stopping)
   for (const { due, flow: how, id, retries } of plan.runs) {
     world.scripts.set(id, flow(how))
     yield* world.addRun(id, { due: begin + due * 1000, retries })
   }
+  yield* addStrangers(world)
+  const clock = yield* Clock.clockWith(Effect.succeed)
+  const watching = watch(world, begin, () => clock.currentTimeMillisUnsafe())
   const agents: Array<Agent> = []
   const all: Array<Agent> = []
   const replace = Effect.fnUntraced(function* (slot: number) {
     const name = `agent-${all.length + 1}`
     const link = plan.oneLink ? { link: "the-agent" } : {}
-    const agent = yield* startAgent(world, name, { settings: settingsOf(plan), ...link })
+    const agent = yield* startAgent(world, name, {
+      settings: settingsOf(plan),
+      clock: plan.clocks[slot] ?? 0,
+      prefectSettings: { PREFECT_API_KEY: secrets.key },
+      ...link
+    })
     agents[slot] = agent
     all.push(agent)
   })
   for (let slot = 0; slot < plan.replicas; slot++) yield* replace(slot)
   const scene: Scene = { world, agents, replace }
-  const happened: Array<{ readonly at: number; readonly event: EventName; readonly did: boolean }> = []
+  const happened: Array<{ readonly event: EventName; readonly did: boolean }> = []
   for (const { at, event } of plan.events) {
     yield* sleepUntil(begin + at * 1000)
-    happened.push({ at, event: event.what, did: yield* applyEvent(scene, event) })
+    happened.push({ event: event.what, did: yield* applyEvent(scene, event) })
   }
   yield* sleepUntil(begin + plan.peaceAt * 1000)
   for (const rule of world.faults.rules) rule.left = 0
@@ -83,10 +98,41 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     if (settledAt !== undefined || now > until) break
     yield* Effect.sleep("10 seconds")
   }
-  if (settledAt !== undefined) yield* Effect.sleep(watched)
+  if (settledAt !== undefined) {
+    yield* Effect.sleep(Duration.sum(watched, Duration.seconds(4 * plan.settings.interval)))
+  }
   const endedAt = yield* Clock.currentTimeMillis
-  return { plan, world, agents: all, happened, settledAt, endedAt } satisfies Played
+  const { entries } = world.chronicle
+  const jobs = jobLives(entries)
+  const evidence: Evidence = {
+    plan,
+    entries,
+    runs: runLives(plan, begin, entries, jobs),
+    jobs,
+    trouble: troubleOf(begin, plan.events, watching.hits),
+    begin,
+    peaceAt: begin + plan.peaceAt * 1000,
+    settledAt,
+    endedAt,
+    requests: watching.requests,
+    said: said(world, all),
+    secrets: Object.values(secrets)
+  }
+  return { evidence, happened, hits: watching.hits } satisfies Played
 })
+
+const secrets = { key: "pnu_key-of-the-server", token: "token-of-the-agent" }
+
+/** Everything that an agent said where people can read it. */
+function* said(world: World, agents: ReadonlyArray<Agent>): Iterable<string> {
+  for (const { lines } of agents) yield* lines
+  for (const { message } of world.prefect.logs) yield message
+  for (const event of world.prefect.events) yield JSON.stringify(event)
+  for (const entry of world.chronicle.entries) {
+    if (entry.what === "state") yield entry.to.message ?? ""
+    if (entry.what === "run changed") yield JSON.stringify(entry.change)
+  }
+}
 
 export const play = (plan: Plan): Played => {
   const exit = new SimulatedTime(begin).run(playing(plan), plan.seed)

@@ -1,0 +1,192 @@
+/**
+ * The promises about what agents leave alone, use up, and say: I9, I10, I11 and I13. I12 is that all of them hold for any
+ * number of replicas with clocks of their own, pauses and restarts, which the plans differ in.
+ *
+ * Invariant: what is ours is told by the tags in the chronicle alone.
+ */
+import { byAgent, type Evidence, type JobLife } from "./evidence.ts"
+import type { Check, Finding } from "./promise.ts"
+import { poolId } from "../runs/world/world.ts"
+
+const isOurs = (tags: Readonly<Record<string, unknown>>): boolean =>
+  tags["prefect.io/work-pool-id"] === poolId
+
+const othersAreLeftAlone: Check = {
+  promise: "I9",
+  name: "nothing that is not ours is written, stopped or deleted",
+  bound: "ours are the runs of our pool, and workloads and commands with its id",
+  find: ({ entries, jobs, runs }) => {
+    const ids = new Set(runs.map(({ id }) => id))
+    const tagsOf = new Map(jobs.map((job) => [job.id, job.tags]))
+    return entries.flatMap((entry): ReadonlyArray<Finding> => {
+      if (!byAgent(entry.by)) return []
+      const wrong = (what: string, runId?: string) => [{ at: entry.at, runId, what: `${entry.by}: ${what}` }]
+      switch (entry.what) {
+        case "state":
+          return ids.has(entry.runId) ? [] : wrong(`${entry.to.type} on the foreign run ${entry.runId}`)
+        case "run changed":
+          return ids.has(entry.runId) ? [] : wrong(`changed the foreign run ${entry.runId}`)
+        case "job stop asked":
+        case "job deleted":
+          return isOurs(tagsOf.get(entry.commandId) ?? {}) ? [] : wrong(`${entry.what}: ${entry.commandId}`)
+        case "workload changed":
+        case "workload deleted":
+          return isOurs(entry.tags) ? [] : wrong(`${entry.what}: ${entry.name}`)
+        default:
+          return []
+      }
+    })
+  }
+}
+
+const liveWorkIsNeverDeleted: Check = {
+  promise: "I9",
+  name: "nothing with live work is deleted",
+  bound: "at the moment of the deletion",
+  find: ({ entries, jobs }) =>
+    entries.flatMap((entry) => {
+      if (!byAgent(entry.by)) return []
+      if (entry.what !== "workload deleted" && entry.what !== "job deleted") return []
+      const wasIn = (job: JobLife) =>
+        "path" in entry ? job.workload === entry.path : job.id === entry.commandId
+      const live = jobs.find(
+        (job) => job.at <= entry.at && job.over >= entry.at && job.vanished && wasIn(job)
+      )
+      return live === undefined
+        ? []
+        : [{ at: entry.at, runId: live.runId, what: `${entry.by}: ${entry.what} with the live ${live.id}` }]
+    })
+}
+
+/** Requests of one agent in its busiest minute: what the idle loops need, and a share for each run and for retries. */
+const mostRequests = ({ plan }: Evidence): number => {
+  const { cancelInterval, queryInterval, watchInterval } = plan.settings
+  const loops = 60 / queryInterval + 60 / cancelInterval + 4 * (60 / watchInterval) + 20
+  return 2 * loops + 20 * plan.runs.length + 60
+}
+
+const noHotLoop: Check = {
+  promise: "I10",
+  name: "no agent asks for more than its work needs",
+  bound: "twice what its loops need in a minute, 20 requests for each run, and 60 for retries",
+  find: (evidence) =>
+    [...evidence.requests].flatMap(([by, minutes]) =>
+      minutes.flatMap((count, minute) =>
+        count > mostRequests(evidence)
+          ? [
+              {
+                at: evidence.begin + minute * 60_000,
+                runId: undefined,
+                what: `${by} sent ${count} requests in a minute`
+              }
+            ]
+          : []
+      )
+    )
+}
+
+const limitHolds: Check = {
+  promise: "I10",
+  name: "no more jobs live than the limit allows",
+  bound:
+    "the limit for each agent that may launch: one that was killed leaves its jobs to its name, and its follower counts them only where it has the same",
+  find: ({ jobs, plan }) => {
+    const { limit } = plan.settings
+    // One agent with one link counts exactly; others may each have as many in flight.
+    if (limit === undefined || plan.replicas > 1 || !plan.oneLink) return []
+    const lagging = plan.events.some(
+      ({ event }) => event.what === "stale read" || event.what === "late start"
+    )
+    if (lagging) return []
+    return jobs.flatMap((job) => {
+      const live = jobs.filter((each) => each.at <= job.at && each.over > job.at)
+      return live.length > limit
+        ? [{ at: job.at, runId: job.runId, what: `${live.length} jobs lived with a limit of ${limit}` }]
+        : []
+    })
+  }
+}
+
+const worldSettles: Check = {
+  promise: "I11",
+  name: "when trouble ends the world settles",
+  bound: "an hour after the trouble no run is open and no job lives",
+  find: ({ endedAt, runs, settledAt }) => {
+    if (settledAt !== undefined) return []
+    const open = runs
+      .filter((run) => run.deletedAt === undefined)
+      .map((run) => `${run.id} ${run.states.at(-1)?.name}`)
+    return [{ at: endedAt, runId: undefined, what: `not settled: ${open.join(", ")}` }]
+  }
+}
+
+const heartbeats = new Set(["worker seen"])
+
+const restIsQuiet: Check = {
+  promise: "I11",
+  name: "with nothing to do there are no writes but heartbeats",
+  bound: "from the second sync after the world settled on",
+  find: ({ entries, plan, settledAt }) => {
+    const from = (settledAt ?? Number.POSITIVE_INFINITY) + 2000 * plan.settings.interval
+    return entries
+      .filter((entry) => entry.at > from && byAgent(entry.by) && !heartbeats.has(entry.what))
+      .map((entry) => ({
+        at: entry.at,
+        runId: "runId" in entry ? entry.runId : undefined,
+        what: `${entry.by}: ${entry.what} although nothing was to do`
+      }))
+  }
+}
+
+const idleIsCheap: Check = {
+  promise: "I11",
+  name: "with nothing to do the reads stay within the idle budget",
+  bound:
+    "the polls and cancel watches of a minute, and 15 more (75 with the usual settings), times 60 by the longest sync",
+  find: ({ begin, endedAt, plan, requests, settledAt }) => {
+    if (settledAt === undefined) return []
+    const { cancelInterval, interval, queryInterval } = plan.settings
+    const budget = 60 / queryInterval + 60 / cancelInterval + 15 * Math.max(1, 60 / interval)
+    const [first, last] = [
+      Math.ceil((settledAt - begin) / 60_000) + 2,
+      Math.floor((endedAt - begin) / 60_000)
+    ]
+    return [...requests].flatMap(([by, minutes]) =>
+      minutes.slice(first, last).flatMap((count, index) =>
+        count > budget
+          ? [
+              {
+                at: begin + (first + index) * 60_000,
+                runId: undefined,
+                what: `${by} sent ${count} requests in a minute with nothing to do; ${budget} are allowed`
+              }
+            ]
+          : []
+      )
+    )
+  }
+}
+
+const secretsStaySecret: Check = {
+  promise: "I13",
+  name: "no token or secret value is said",
+  bound: "in no line, run log, state message or event",
+  find: ({ endedAt, said, secrets }) => {
+    for (const text of said) {
+      const found = secrets.find((secret) => text.includes(secret))
+      if (found !== undefined) return [{ at: endedAt, runId: undefined, what: `${found} was said: ${text}` }]
+    }
+    return []
+  }
+}
+
+export const promisesOfAgents: ReadonlyArray<Check> = [
+  othersAreLeftAlone,
+  liveWorkIsNeverDeleted,
+  noHotLoop,
+  limitHolds,
+  worldSettles,
+  restIsQuiet,
+  idleIsCheap,
+  secretsStaySecret
+]
