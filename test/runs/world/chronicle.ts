@@ -48,7 +48,13 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
       readonly tags: Readonly<Record<string, unknown>>
     }
   | {
-      readonly what: "identity made" | "identity changed" | "policy made" | "policy changed"
+      readonly what:
+        | "identity made"
+        | "identity changed"
+        | "identity deleted"
+        | "policy made"
+        | "policy changed"
+        | "policy deleted"
       readonly name: string
     }
   | { readonly what: "lease renewed"; readonly lease: string }

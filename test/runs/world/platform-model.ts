@@ -6,26 +6,8 @@
  */
 import type { StartCommand } from "../../../src/cpln/commands.ts"
 import type { Command, Deployment, JobExecution, Term, WorkloadRef } from "../../../src/cpln/schemas.ts"
-import type { Chronicle, Writer } from "./chronicle.ts"
-
-export interface StoredWorkload {
-  readonly ref: WorkloadRef
-  readonly tags: Readonly<Record<string, unknown>>
-  readonly spec: Readonly<Record<string, unknown>>
-  readonly madeAt: number
-  readonly version: number
-}
-
-/** An identity or a policy, as it was sent. */
-export interface StoredObject {
-  readonly body: Readonly<Record<string, unknown>>
-  readonly version: number
-}
-
-export interface StoredSecret {
-  readonly type: string
-  readonly data: Readonly<Record<string, string>>
-}
+import type { Writer } from "./chronicle.ts"
+import { PlatformObjects } from "./platform-objects.ts"
 
 interface Version {
   readonly at: number
@@ -36,7 +18,11 @@ interface Version {
 interface StoredCommand {
   readonly workload: string
   readonly versions: Array<Version>
+  /** Its replica in truth; when the command and the executions show it is another matter. */
+  replica: string | undefined
   stopAskedAt: number | undefined
+  /** Until when a stop of it is under way: until then another is refused. */
+  stoppingUntil: number
   deletedAt: number | undefined
 }
 
@@ -44,103 +30,34 @@ export const finalStages: ReadonlySet<string> = new Set(["completed", "failed", 
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
-export class PlatformModel {
-  readonly workloads = new Map<string, StoredWorkload>()
-  /** By path. */
-  readonly identities = new Map<string, StoredObject>()
-  /** By `org/name`. */
-  readonly policies = new Map<string, StoredObject>()
-  /** By `org/name`. */
-  readonly secrets = new Map<string, StoredSecret>()
-  /** Locations of every GVC that exists, by `org/gvc`. */
-  readonly gvcs = new Map<string, ReadonlyArray<string>>()
-  /** Until when a workload's deployments are not ready, after it was made, in ms. */
-  readyAfter = 0
+/** A stop that comes to nothing is over after that long, in ms. */
+const vainStop = 20_000
+
+export class PlatformModel extends PlatformObjects {
+  /** After how long a command names its replica, and after how long the job executions show what is; in ms. */
+  readonly lag = { replica: 0, executions: 0 }
+  /** So many of the next stops are taken, and come to nothing. */
+  vainStops = 0
   /** Called when a command is made: plays its job. */
   onStart: (commandId: string) => void = () => undefined
   /** Called when a stop of its replica is asked for. */
   onStop: (commandId: string) => void = () => undefined
+  /** Called when its machine, or its memory, is taken away: the containers are over at once. */
+  onKill: (commandId: string, exitCode: number, reason: string) => void = () => undefined
   /** Called when a command is deleted: its job is no more. */
   onDelete: (commandId: string) => void = () => undefined
   readonly #commands = new Map<string, StoredCommand>()
-  readonly chronicle: Chronicle
+  /** Ids, oldest first. */
+  readonly #byWorkload = new Map<string, Array<string>>()
+  readonly #byRun = new Map<string, Array<string>>()
   #counter = 0
-
-  constructor(chronicle: Chronicle) {
-    this.chronicle = chronicle
-  }
-
-  // Workloads
-
-  /** False when the name is taken. */
-  makeWorkload(
-    now: number,
-    by: Writer,
-    ref: WorkloadRef,
-    body: Pick<StoredWorkload, "tags" | "spec">
-  ): boolean {
-    if (this.workloads.has(ref.path)) return false
-    this.workloads.set(ref.path, { ref, ...body, madeAt: now, version: 1 })
-    this.chronicle.add({
-      at: now,
-      by,
-      what: "workload made",
-      name: ref.name,
-      path: ref.path,
-      tags: body.tags
-    })
-    return true
-  }
-
-  /** A whole other body. False when it is not in this version any more. */
-  replaceWorkload(
-    now: number,
-    by: Writer,
-    ref: WorkloadRef,
-    version: number | undefined,
-    body: Pick<StoredWorkload, "tags" | "spec">
-  ): boolean {
-    const before = this.workloads.get(ref.path)
-    if (before === undefined) return this.makeWorkload(now, by, ref, body)
-    if (version !== undefined && version !== before.version) return false
-    this.workloads.set(ref.path, { ...before, ...body, version: before.version + 1 })
-    this.chronicle.add({
-      at: now,
-      by,
-      what: "workload changed",
-      name: ref.name,
-      path: ref.path,
-      tags: before.tags
-    })
-    return true
-  }
-
-  /** False when there is one, or when the one that is there is not in the version that was read. */
-  writeObject(
-    now: number,
-    by: Writer,
-    kind: "identity" | "policy",
-    key: string,
-    body: StoredObject["body"],
-    read?: { readonly version: number | undefined }
-  ): boolean {
-    const all = kind === "identity" ? this.identities : this.policies
-    const before = all.get(key)
-    if (before !== undefined && (read === undefined || (read.version ?? before.version) !== before.version))
-      return false
-    all.set(key, { body, version: (before?.version ?? 0) + 1 })
-    const name = String(body["name"])
-    this.chronicle.add({ at: now, by, what: before === undefined ? `${kind} made` : `${kind} changed`, name })
-    return true
-  }
 
   /** Its commands go with it, and so does what its deployments listed. */
   deleteWorkload(now: number, by: Writer, path: string): void {
     const stored = this.workloads.get(path)
     if (stored === undefined) return
     this.workloads.delete(path)
-    for (const [id, command] of this.#commands) {
-      if (command.workload !== path) continue
+    for (const id of this.#byWorkload.get(path) ?? []) {
       this.forgetExecution(now, id)
       this.deleteCommand(now, by, id)
     }
@@ -176,6 +93,9 @@ export class PlatformModel {
   /** A command as it is given, with an execution that fits. */
   addCommand(now: number, by: Writer, ref: WorkloadRef, command: Command): void {
     const replica = command.status?.replica ?? undefined
+    const runId = textOf(command.tags?.["prefect.io/flow-run-id"])
+    append(this.#byWorkload, ref.path, command.id)
+    if (runId !== undefined) append(this.#byRun, runId, command.id)
     this.#commands.set(command.id, {
       workload: ref.path,
       versions: [
@@ -189,7 +109,9 @@ export class PlatformModel {
           }
         }
       ],
+      replica,
       stopAskedAt: undefined,
+      stoppingUntil: 0,
       deletedAt: undefined
     })
     this.chronicle.add({
@@ -197,7 +119,7 @@ export class PlatformModel {
       by,
       what: "job made",
       commandId: command.id,
-      runId: textOf(command.tags?.["prefect.io/flow-run-id"]),
+      runId,
       workload: ref.path,
       tags: command.tags ?? {}
     })
@@ -217,7 +139,7 @@ export class PlatformModel {
   }
 
   commandsOf(runId: string): ReadonlyArray<Command> {
-    return this.commands().filter((each) => each.tags?.["prefect.io/flow-run-id"] === runId)
+    return (this.#byRun.get(runId) ?? []).flatMap((id) => this.command(id) ?? [])
   }
 
   live(runId: string): ReadonlyArray<Command> {
@@ -235,6 +157,8 @@ export class PlatformModel {
     change: {
       readonly stage?: string
       readonly replica?: string
+      /** What the command shows as its replica; "" for nothing yet. */
+      readonly shown?: string
       readonly execution?: Partial<JobExecution>
       readonly corrected?: boolean
     }
@@ -243,13 +167,17 @@ export class PlatformModel {
     if (before === undefined) return
     if (finalStages.has(before.command.lifecycleStage) && change.corrected !== true) return
     const { execution, replica, stage } = change
-    this.#commands.get(id)?.versions.push({
+    const stored = this.#commands.get(id)
+    if (stored === undefined) return
+    if (replica !== undefined) stored.replica = replica
+    const shown = change.shown ?? replica
+    stored.versions.push({
       at: now,
       command: {
         ...before.command,
         lastModified: iso(now),
         ...(stage === undefined ? {} : { lifecycleStage: stage }),
-        ...(replica === undefined ? {} : { status: { replica } })
+        ...(shown === undefined || shown === "" ? {} : { status: { replica: shown } })
       },
       execution:
         before.execution === undefined
@@ -281,9 +209,8 @@ export class PlatformModel {
   find(asOf: number, ref: WorkloadRef, terms: ReadonlyArray<Term>): ReadonlyArray<Command> | undefined {
     const { path } = ref
     if (!this.workloads.has(path)) return undefined
-    return [...this.#commands]
-      .filter(([, each]) => each.workload === path)
-      .flatMap(([id]) => this.command(id, asOf) ?? [])
+    return (this.#byWorkload.get(path) ?? [])
+      .flatMap((id) => this.command(id, asOf) ?? [])
       .filter((command) => terms.every((term) => meets(command, term)))
       .sort((a, b) => (a.created === b.created ? (a.id < b.id ? -1 : 1) : a.created < b.created ? -1 : 1))
   }
@@ -294,18 +221,16 @@ export class PlatformModel {
     const stored = this.workloads.get(path)
     if (stored === undefined) return undefined
     const ready = asOf - stored.madeAt >= this.readyAfter
-    const executions = [...this.#commands]
-      .filter(([, each]) => each.workload === path)
-      .flatMap(([id]) => this.#versionOf(id, asOf, true) ?? [])
+    const executions = (this.#byWorkload.get(path) ?? []).flatMap(
+      (id) => this.#versionOf(id, asOf - this.lag.executions, true) ?? []
+    )
     return (this.gvcs.get(`${ref.org}/${ref.gvc}`) ?? []).map((name) => ({
       name,
       status: {
         ready,
         deploying: !ready,
         message: ready ? "" : "waiting for the image",
-        jobExecutions: executions
-          .filter(({ command }) => command.spec?.location === name)
-          .flatMap(({ execution }) => execution ?? [])
+        jobExecutions: listed(executions.filter(({ command }) => command.spec?.location === name))
       }
     }))
   }
@@ -317,6 +242,15 @@ export class PlatformModel {
       this.#commands.get(id)?.versions.push({ ...before, at: now, execution: undefined })
   }
 
+  /** Commands of finished jobs go, as they do in time. */
+  rotate(now: number, path: string): number {
+    const old = (this.#byWorkload.get(path) ?? []).filter((id) =>
+      finalStages.has(this.command(id)?.lifecycleStage ?? "")
+    )
+    for (const id of old) this.deleteCommand(now, "platform", id)
+    return old.length
+  }
+
   /** "missing" where no live job has this replica. */
   stop(
     now: number,
@@ -324,14 +258,18 @@ export class PlatformModel {
     ref: WorkloadRef,
     what: { readonly replica: string; readonly location: string }
   ): "asked" | "already" | "missing" {
-    for (const [id, stored] of this.#commands) {
+    for (const id of this.#byWorkload.get(ref.path) ?? []) {
+      const stored = this.#commands.get(id)
       const command = this.command(id)
-      if (stored.workload !== ref.path || command?.status?.replica !== what.replica) continue
+      if (stored?.replica !== what.replica || command === undefined) continue
       if (command.spec?.location !== what.location || finalStages.has(command.lifecycleStage)) continue
-      if (stored.stopAskedAt !== undefined) return "already"
-      stored.stopAskedAt = now
+      if (now < stored.stoppingUntil) return "already"
       this.chronicle.add({ at: now, by, what: "job stop asked", commandId: id })
-      this.onStop(id)
+      const vain = this.vainStops > 0
+      if (vain) this.vainStops--
+      else stored.stopAskedAt = now
+      stored.stoppingUntil = vain ? now + vainStop : Number.POSITIVE_INFINITY
+      if (!vain) this.onStop(id)
       return "asked"
     }
     return "missing"
@@ -344,6 +282,21 @@ export class PlatformModel {
     if (!listed && stored.deletedAt !== undefined && stored.deletedAt <= asOf) return undefined
     return stored.versions.findLast((each) => each.at <= asOf)
   }
+}
+
+const append = (lists: Map<string, Array<string>>, key: string, id: string): void => {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [id])
+  else list.push(id)
+}
+
+/** A workload's history keeps so many finished executions. */
+const historyLimit = 5
+
+const listed = (versions: ReadonlyArray<Version>): ReadonlyArray<JobExecution> => {
+  const over = versions.filter(({ command }) => finalStages.has(command.lifecycleStage))
+  const dropped = new Set(over.slice(0, Math.max(0, over.length - historyLimit)))
+  return versions.flatMap((each) => (dropped.has(each) || each.execution === undefined ? [] : each.execution))
 }
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)

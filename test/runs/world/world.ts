@@ -11,8 +11,10 @@ import { officialTemplate } from "../../../src/job/template.ts"
 import type { Deployment, FlowRun, State } from "../../../src/prefect/schemas.ts"
 import { Chronicle } from "./chronicle.ts"
 import { Faults } from "./faults.ts"
-import { flow, playJobs, type Script, type Stopping } from "./jobs.ts"
-import { PlatformModel, type StoredWorkload } from "./platform-model.ts"
+import { flow, type Script } from "./jobs.ts"
+import { PlatformModel } from "./platform-model.ts"
+import type { StoredWorkload } from "./platform-objects.ts"
+import { playJobs, type Stopping } from "./playing.ts"
 import { type NewRun, type ProposedState, PrefectModel } from "./prefect-model.ts"
 
 export const org = "acme"
@@ -26,6 +28,14 @@ export const begin = Date.parse("2026-03-01T04:00:00.000Z")
 
 export interface WorldOptions {
   readonly line?: "2" | "3"
+}
+
+interface ManifestTemplate extends Readonly<Record<string, unknown>> {
+  readonly job_configuration: {
+    readonly job_manifest: {
+      readonly spec: { readonly template: { readonly spec: { readonly containers: Array<object> } } }
+    }
+  }
 }
 
 export class World {
@@ -89,6 +99,18 @@ export class World {
     if (this.#second === undefined) return
     this.#second = undefined
     this.chronicle.add({ at: now, by: "person", what: "database", how: "joined" })
+  }
+
+  /** From now on every job of the pool has a second container. */
+  addSideContainer(): void {
+    const stored = this.prefect.pools.get(poolName)
+    if (stored === undefined) throw new Error("the world has no pool")
+    const template = structuredClone(stored.pool.base_job_template) as ManifestTemplate
+    template.job_configuration.job_manifest.spec.template.spec.containers.push({
+      name: "proxy",
+      image: "proxy:1"
+    })
+    this.prefect.pools.set(poolName, { ...stored, pool: { ...stored.pool, base_job_template: template } })
   }
 
   /** From now on a pool of 2.20 whose deployments bring their own infrastructure. */
@@ -191,6 +213,18 @@ export class World {
     Effect.map(Clock.currentTimeMillis, (now) =>
       this.prefect.propose(now, "person", runId, { type, ...more })
     )
+
+  /** A person goes on with a run that is paused or, with a new job, suspended; false when it is neither. */
+  readonly resume = (runId: string, suspended: boolean): Effect.Effect<boolean> =>
+    Effect.suspend(() => {
+      const run = this.prefect.run(runId)
+      const isSuspended = run?.state?.state_details?.pause_reschedule === true
+      if (run?.state_type !== "PAUSED" || isSuspended !== suspended) return Effect.succeed(false)
+      return Effect.as(
+        suspended ? this.propose(runId, "SCHEDULED", { name: "Resuming" }) : this.propose(runId, "RUNNING"),
+        true
+      )
+    })
 
   /** A person edits the run. */
   readonly change = (runId: string, change: Partial<FlowRun>) =>
