@@ -7,19 +7,19 @@ import { parseYaml } from "../blocks/yaml-text.ts"
 import { type LoneJob, placeProblems } from "../cpln-job/block.ts"
 import { completed } from "../cpln-job/manifest.ts"
 import { ControlPlane } from "../cpln/control-plane.ts"
-import { credentialsIn, withCredentialReference } from "../job/environment.ts"
+import { credentialsIn } from "../job/environment.ts"
 import { isRecord } from "../job/json.ts"
 import { nameOfLink } from "../job/places.ts"
 import { problemText } from "../job/problem.ts"
 import { masking } from "../plan/masking.ts"
 import { notingSecrets } from "../plan/noting.ts"
 import { type Plan, planJob } from "../plan/plan.ts"
-import { type AgentConfig, planAll, planNamed } from "../plan/targets.ts"
-import { host } from "../platform.ts"
+import { planAll, planNamed } from "../plan/targets.ts"
 import { readAccess } from "../prefect/access.ts"
 import { Inspection } from "../prefect/inspection.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import { clients, filled, injectedFrom, readSettings } from "./environment.ts"
+import { agentConfig, type GivenSettings } from "./agent-config.ts"
+import { clients, injectedFrom, readSettings } from "./environment.ts"
 import { outputFlag } from "./job.ts"
 import { accessOf } from "./lone-job.ts"
 
@@ -51,8 +51,6 @@ const flags = {
 
 type Input = Command.Command.Config.Infer<typeof flags>
 
-type Settings = Effect.Success<ReturnType<typeof readSettings>>
-
 const usage = (reason: string) => new CannotStart({ reason, remedy: "See: agent plan --help" })
 
 /** A file of that name goes before a deployment; names of deployments have no such end. */
@@ -65,7 +63,7 @@ const isFile = Effect.fnUntraced(function* (target: string) {
   )
 })
 
-const planFile = Effect.fn("cli.planFile")(function* (path: string, input: Input, given: Settings) {
+const planFile = Effect.fn("cli.planFile")(function* (path: string, input: Input, given: GivenSettings) {
   const { environment, settings } = given
   const files = yield* FileSystem.FileSystem
   const unreadable = (why: string) =>
@@ -112,37 +110,10 @@ const planFile = Effect.fn("cli.planFile")(function* (path: string, input: Input
   return [plan]
 })
 
-/** Everything of an agent that a plan depends on. */
-const agentConfig = Effect.fnUntraced(function* ({ environment, prefectSettings, settings }: Settings) {
-  const server = yield* Prefect.use((prefect) => prefect.version)
-  const all = Object.fromEntries([...prefectSettings].map(([name, { value }]) => [name, value]))
-  const seconds = (value: number) => value * 1000
-  const config: AgentConfig = {
-    workerName: settings.name ?? `cpln-${host.name()}`,
-    agentLink: filled(environment["CPLN_WORKLOAD"]) ?? settings.name ?? `cpln-${host.name()}`,
-    server,
-    injected: injectedFrom(environment),
-    identities: settings.identities,
-    prefectSettings:
-      settings.jobApiKeySecret === undefined ? all : withCredentialReference(all, settings.jobApiKeySecret),
-    environment,
-    settle: seconds(settings.settle),
-    cancelGrace: seconds(settings.cancelGrace),
-    linger: seconds(settings.linger),
-    mainLinger: seconds(settings.mainLinger),
-    startTimeout: seconds(settings.startTimeout),
-    launchDeadline: seconds(settings.launchDeadline),
-    doubtHorizon: seconds(settings.doubtHorizon),
-    monitorInterval: seconds(settings.interval),
-    unreportedExit: settings.unreportedExit === "completed" ? "COMPLETED" : "CRASHED"
-  }
-  return config
-})
-
 const planOnServer = Effect.fn("cli.planOnServer")(function* (
   target: string | undefined,
   pool: string | undefined,
-  given: Settings,
+  given: GivenSettings,
   noted: Set<string>
 ) {
   const { environment, prefectSettings, settings } = given
@@ -163,7 +134,7 @@ const planOnServer = Effect.fn("cli.planOnServer")(function* (
 })
 
 /** Of this process; blocks bring their own. */
-const ownSecrets = ({ environment, prefectSettings }: Settings): ReadonlyArray<string> => {
+const ownSecrets = ({ environment, prefectSettings }: GivenSettings): ReadonlyArray<string> => {
   const all = Object.fromEntries([...prefectSettings].map(([name, { value }]) => [name, value]))
   const injected = injectedFrom(environment)
   return [

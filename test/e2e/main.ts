@@ -15,6 +15,7 @@ import { badInputTests } from "./bad-input.ts"
 import { blocksTests } from "./blocks.ts"
 import { cplnJobTests } from "./cpln-job.ts"
 import { endingTests } from "./endings.ts"
+import { explainTests } from "./explain.ts"
 import { planTests } from "./plan.ts"
 import { runtimeTests } from "./runtimes.ts"
 import { secretTests } from "./secrets.ts"
@@ -50,6 +51,7 @@ const main = Effect.fnUntraced(function* () {
         blocksTests,
         cplnJobTests,
         planTests,
+        explainTests,
         secretTests,
         // Deployments of 3.x bring no infrastructure of their own.
         ...(line === "2" ? [agentPoolTests] : []),
