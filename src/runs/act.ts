@@ -42,8 +42,6 @@ export type ActEnvironment =
   | Relay
   | OnlineWorkers
 
-/** The two looks that a hand-back needs are at least this far apart, in ms. */
-const seenTwiceApart = 10_000
 /** Each further worker in the order waits this much longer for the ones before it, in ms. */
 const turnAfter = 30_000
 
@@ -165,8 +163,8 @@ const proposeAndTell = Effect.fnUntraced(function* (
 })
 
 /**
- * A claim whose job never came: back to the pool, or, when that keeps happening, the end. The server takes a hand-back
- * over anything, so that it waits for the same state seen a second time, and for one's turn among the workers.
+ * A claim whose job never came: back to the pool, or, when that keeps happening, the end. That it is
+ * proven absent took two searches 30 s apart, of this very state; then it waits for one's turn among the workers.
  */
 const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area, memory, run }: Case) {
   const config = yield* RunsConfig
@@ -175,9 +173,8 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area,
   const now = yield* Clock.currentTimeMillis
   const mem = memory.attempt
   mem.handBackSince ??= now
-  const seenFor = mem.state?.id === run.state_id ? now - (mem.state?.since ?? now) : 0
   const turn = turnAfter * (yield* (yield* OnlineWorkers).rank(run.id))
-  if (seenFor < seenTwiceApart || now - mem.handBackSince < turn) {
+  if (now - mem.handBackSince < turn) {
     return yield* say("debug", area, about, `${why}; not handed back yet`)
   }
   // Its claimant may have died before it saw that it had come too late.

@@ -31,8 +31,6 @@ export interface AttemptMemory {
   history: { readonly stateId: string | null | undefined; readonly of: History } | undefined
   /** When its concurrency lease was last renewed here. */
   leaseRenewedAt: number | undefined
-  /** The run's state, and since when it was seen to be the same. */
-  state: { readonly id: string | null | undefined; readonly since: number } | undefined
   /** Since when a hand-back is wanted. */
   handBackSince: number | undefined
   /** Why it could not start, in the platform's words, kept for the crash that follows the stop. */
@@ -118,7 +116,6 @@ const blankAttempt = (transitionId: string | undefined, pid: string | undefined)
   final: undefined,
   history: undefined,
   leaseRenewedAt: undefined,
-  state: undefined,
   handBackSince: undefined,
   startTrouble: undefined
 })

@@ -57,7 +57,6 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   // It is there: what got 404 before was no deletion.
   memory.deletedSince = undefined
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
-  yield* noteState(run, memory)
   const about = aboutOf(run, memory, looked)
   const area = areaOf(run)
   yield* saySomethingOfPid(run, memory, about)
@@ -81,12 +80,6 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   }
   const job = looked._tag === "Found" ? { found: looked.current, memory } : undefined
   return { decision, job, strays: strays.length } satisfies Outcome & { readonly strays: number }
-})
-
-/** Of the attempt as the look knows it. */
-const noteState = Effect.fnUntraced(function* (run: FlowRun, { attempt }: RunMemory) {
-  if (attempt.state?.id === run.state_id) return
-  attempt.state = { id: run.state_id, since: yield* Clock.currentTimeMillis }
 })
 
 const areaOf = (run: FlowRun): Area =>
