@@ -16,6 +16,8 @@ export interface Setting<A> {
   readonly alias?: string
   /** A switch takes no value on the command line. */
   readonly isSwitch?: boolean
+  /** May be given several times on the command line; one text may hold several, with commas between. */
+  readonly isList?: boolean
   /** A wrong value is not repeated: it may be the secret instead of its name. */
   readonly isDiscreet?: boolean
   readonly env: ReadonlyArray<string>
@@ -32,7 +34,7 @@ const define = <A>(
   fallback: A,
   help: string,
   parse: Parse<A>,
-  more: Pick<Partial<Setting<A>>, "shown" | "alias" | "isSwitch" | "isDiscreet"> = {}
+  more: Pick<Partial<Setting<A>>, "shown" | "alias" | "isSwitch" | "isList" | "isDiscreet"> = {}
 ): Setting<A> => ({
   flag,
   env,
@@ -42,6 +44,7 @@ const define = <A>(
   shown: more.shown ?? (fallback === undefined ? "" : String(fallback)),
   ...(more.alias === undefined ? {} : { alias: more.alias }),
   ...(more.isSwitch === undefined ? {} : { isSwitch: more.isSwitch }),
+  ...(more.isList === undefined ? {} : { isList: more.isList }),
   ...(more.isDiscreet === undefined ? {} : { isDiscreet: more.isDiscreet })
 })
 
@@ -68,6 +71,14 @@ const count: Parse<number | undefined> = number(
   "a whole number, 1 or more",
   (value) => Number.isInteger(value) && value >= 1
 )
+const countOrNone: Parse<number | undefined> = number(
+  "a whole number, 0 or more",
+  (value) => Number.isInteger(value) && value >= 0
+)
+const list: Parse<ReadonlyArray<string>> = (value) => {
+  const all = value.trim() === "" ? [] : value.split(",").map((each) => each.trim())
+  return all.includes("") ? { expected: "names or links, with commas between them" } : { value: all }
+}
 /** `NAME` or `NAME.key`; the platform's own form of it will do as well. */
 const secretName: Parse<string | undefined> = (value) => {
   const name = value.trim().replace(/^cpln:\/\/secret\//u, "")
@@ -198,6 +209,22 @@ export const settings = {
     "completed",
     "exit 0 counts as completed|crashed",
     oneOf("completed", "crashed")
+  ),
+  maxDisruption: define(
+    "max-disruption",
+    ["PREFECT_AGENT_MAX_DISRUPTION"],
+    undefined as number | undefined,
+    "jobs ended by absence in 15 min",
+    countOrNone,
+    { shown: "max(5, 10 %)" }
+  ),
+  adopt: define<ReadonlyArray<string>>(
+    "adopt-agent",
+    ["PREFECT_AGENT_ADOPT"],
+    [],
+    "LINK of an agent to take over; repeatable",
+    list,
+    { shown: "", isList: true }
   ),
   jobLogs: define<"stdout" | "off" | undefined>(
     "job-logs",

@@ -10,6 +10,7 @@ import { credentialsIn, withCredentialReference } from "../job/environment.ts"
 import { Relay } from "../logs/relay.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import { Board } from "../runs/board.ts"
+import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { CurrentPool } from "../runs/pool.ts"
 import { Places } from "../runs/places.ts"
@@ -52,6 +53,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
   const config = Layer.succeed(RunsConfig, {
     workerName: options.workerName,
     agentLink: options.agentLink,
+    adopted: new Set(settings.adopt),
     pool: pool.name,
     poolId: pool.id,
     server,
@@ -59,6 +61,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     identities: settings.identities,
     prefectSettings: jobSettings(options),
     environment: options.environment,
+    maxDisruption: settings.maxDisruption,
     settle: seconds(settings.settle),
     cancelGrace: seconds(settings.cancelGrace),
     linger: seconds(settings.linger),
@@ -79,7 +82,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))
       )
     ),
-    Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(pool))),
+    Layer.provideMerge(Layer.mergeAll(Board.layer, Brake.layer, Places.layer, CurrentPool.layer(pool))),
     Layer.provideMerge(config)
   )
 }

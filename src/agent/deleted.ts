@@ -2,12 +2,13 @@
  * A live job whose run Prefect does not know: the run was deleted, or the database is not the one we think it is.
  *
  * Invariant: such a job is stopped only when it carries our pool's id, the pool with that id is there right before and
- * right after, and two reads of the run at least 30 s apart gave 404 with no success in between.
+ * right after, two reads of the run at least 30 s apart gave 404 with no success in between, and the brake lets it pass.
  */
 import { Clock, Effect } from "effect"
 import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import { Board } from "../runs/board.ts"
+import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import type { Bulk } from "../runs/look.ts"
 import { poolTag, tagOf } from "../runs/normalise.ts"
@@ -27,6 +28,7 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
     Effect.catch(() => Effect.succeed(false))
   )
   if (!(yield* poolIsThere)) return
+  const brake = yield* Brake
   const exists = yield* prefect.readRun(runId).pipe(
     Effect.as(true),
     Effect.catchTag("NotFound", () => Effect.succeed(false)),
@@ -34,12 +36,18 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
   )
   if (exists === undefined) return
   if (exists) {
+    if (memory.deletedSince !== undefined) yield* brake.seenAgain(runId, "run")
     memory.deletedSince = undefined
+    brake.withdraw(runId)
     return
   }
   const now = yield* Clock.currentTimeMillis
   memory.deletedSince ??= now
-  if (now - memory.deletedSince < apart || !(yield* poolIsThere)) return
+  if (now - memory.deletedSince < apart) return yield* brake.want(runId, "suspect")
+  if (!(yield* poolIsThere)) return
+  yield* brake.want(runId, "deleted")
+  if (!brake.allows(runId)) return
+  yield* brake.carryOut(runId)
   for (const found of ours) {
     const { gvc, name } = found.place.workload
     const about = { runId, gvc, workload: name, command: found.command.id }

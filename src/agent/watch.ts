@@ -17,6 +17,7 @@ import { Relay } from "../logs/relay.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "../runs/board.ts"
+import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { isToRunHere } from "../runs/definition.ts"
 import type { Bulk } from "../runs/look.ts"
@@ -106,6 +107,7 @@ export const cycle = Effect.fn("agent.cycle")(function* (
     discard: true
   })
   yield* jobsWithoutOpenRun(runs.value, jobs)
+  yield* (yield* Brake).weigh(new Set(jobs.byRun.keys()))
   yield* forgetWhatIsOver(wide, places, jobs, runs.value)
   const live = new Map([...jobs.byRun.values()].flat().map(({ command }) => [command.id, command]))
   yield* (yield* Endings).tell(live, jobs.unreachable)
@@ -233,6 +235,11 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
   const launcher = yield* Launcher
   const board = yield* Board
   const { poolId } = yield* RunsConfig
+  const brake = yield* Brake
+  const forget = (id: string) => {
+    board.forget(id)
+    brake.withdraw(id)
+  }
   const openIds = new Set(open.map((run) => run.id))
   const ids = [...new Set([...jobs.byRun.keys(), ...board.stopping()])].filter(
     (id) => !openIds.has(id) && !launcher.isLaunching(id)
@@ -249,7 +256,7 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
     ids.filter((id) => !seen.has(id)),
     (id) => {
       const bulk = jobs.byRun.get(id)
-      return bulk === undefined ? Effect.sync(() => board.forget(id)) : deletedRun(id, bulk)
+      return bulk === undefined ? Effect.sync(() => forget(id)) : deletedRun(id, bulk)
     },
     { concurrency, discard: true }
   )

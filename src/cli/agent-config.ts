@@ -20,12 +20,14 @@ export const agentConfig = Effect.fnUntraced(function* ({
   const config: AgentConfig = {
     workerName: settings.name ?? `cpln-${host.name()}`,
     agentLink: filled(environment["CPLN_WORKLOAD"]) ?? settings.name ?? `cpln-${host.name()}`,
+    adopted: new Set(settings.adopt),
     server,
     injected: injectedFrom(environment),
     identities: settings.identities,
     prefectSettings:
       settings.jobApiKeySecret === undefined ? all : withCredentialReference(all, settings.jobApiKeySecret),
     environment,
+    maxDisruption: settings.maxDisruption,
     settle: seconds(settings.settle),
     cancelGrace: seconds(settings.cancelGrace),
     linger: seconds(settings.linger),

@@ -19,7 +19,12 @@ const flagOf = (setting: Setting<unknown>): Flag.Flag<Option.Option<string>> => 
         Flag.withDefault(false),
         Flag.map((on) => (on ? Option.some("true") : Option.none()))
       )
-    : Flag.String(setting.flag).pipe(Flag.optional)
+    : setting.isList
+      ? Flag.String(setting.flag).pipe(
+          Flag.atLeast(0),
+          Flag.map((all) => (all.length === 0 ? Option.none() : Option.some(all.join(","))))
+        )
+      : Flag.String(setting.flag).pipe(Flag.optional)
   const named = setting.alias === undefined ? flag : Flag.withAlias(flag, setting.alias)
   return Flag.withDescription(named, described(setting))
 }

@@ -13,10 +13,12 @@ import { type About, type Area, say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { Board, RunMemory } from "./board.ts"
+import { Brake } from "./brake.ts"
 import { RunsConfig } from "./config.ts"
 import { type Crash, crashLog, crashMessage, sentence, whereOf } from "./crash.ts"
 import type { Decision, Observation } from "./decide.ts"
 import { categoryOf, troubleOf } from "./diagnose.ts"
+import { absenceIn } from "./disruption.ts"
 import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
 import { historyOf, readHistory } from "./history.ts"
@@ -29,7 +31,7 @@ import { handBack, isUnchanged, makeClaimable, proposeEnd, type Written } from "
 import { OnlineWorkers } from "./rendezvous.ts"
 import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
-import { tellRun } from "./tell.ts"
+import { once, tellRun } from "./tell.ts"
 
 export type ActEnvironment =
   | Prefect
@@ -41,6 +43,7 @@ export type ActEnvironment =
   | Preparation
   | Relay
   | OnlineWorkers
+  | Brake
 
 /** Each further worker in the order waits this much longer for the ones before it, in ms. */
 const turnAfter = 30_000
@@ -61,6 +64,14 @@ export const act = Effect.fn("runs.act")(function* (
   its: Case
 ): Effect.fn.Return<void, ApiError, ActEnvironment> {
   const { about, area, memory, run } = its
+  if (!(yield* passesBrake(decision, its))) {
+    return yield* say(
+      "debug",
+      area,
+      about,
+      `${"why" in decision ? decision.why : ""}; held until it is weighed`
+    )
+  }
   switch (decision._tag) {
     case "Wait":
       return yield* say("debug", area, about, decision.why)
@@ -92,6 +103,23 @@ export const act = Effect.fn("runs.act")(function* (
   }
 })
 
+/** True for all that does not rest on absence, and for what of it the last weighing allows. */
+const passesBrake = Effect.fnUntraced(function* (decision: Decision, { memory, observation, run }: Case) {
+  const brake = yield* Brake
+  const { looks } = memory.attempt.notFound
+  const jobWasThere = (run.start_time ?? run.infrastructure_pid ?? undefined) !== undefined
+  const absence = absenceIn(decision, observation, { jobWasThere, notFound: looks })
+  if (absence === undefined) {
+    brake.withdraw(run.id)
+    return true
+  }
+  yield* brake.want(run.id, absence)
+  if (absence === "suspect") return true
+  if (!brake.allows(run.id)) return false
+  yield* brake.carryOut(run.id)
+  return true
+})
+
 const stopCurrent = (
   { about, area, looked, memory }: Case,
   why: string,
@@ -104,14 +132,6 @@ const hasOtherJobs = Effect.fnUntraced(function* ({ looked, run }: Case) {
   const live = yield* liveCommands(run, yield* readHistory(run.id))
   return live.some(({ command }) => command.id !== current)
 })
-
-/** Says or does something of a run a single time while it is remembered. */
-export const once = <R>(memory: RunMemory, what: string, effect: Effect.Effect<void, never, R>) =>
-  Effect.suspend(() => {
-    if (memory.said.has(what)) return Effect.void
-    memory.said.add(what)
-    return effect
-  })
 
 /** Why a job does not start is known only while it waits: it is read before the stop. */
 const noteStartTrouble = Effect.fnUntraced(function* ({ looked, memory, observation }: Case) {

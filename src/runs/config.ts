@@ -18,6 +18,8 @@ export class RunsConfig extends Context.Service<
     readonly workerName: string
     /** Value of the tag `cpln/prefectAgent`: the agent's workload link, else the name as given, else `cpln-<hostname>`. */
     readonly agentLink: string
+    /** Values of that tag that other agents left on commands whose runs are ours all the same. */
+    readonly adopted: ReadonlySet<string>
     readonly pool: string
     readonly poolId: string
     readonly server: ServerVersion
@@ -28,6 +30,8 @@ export class RunsConfig extends Context.Service<
     readonly prefectSettings: Readonly<Record<string, string>>
     /** The whole environment, for `{{ $NAME }}` placeholders of the pool's template. */
     readonly environment: Readonly<Record<string, string>>
+    /** Most jobs that may be ended within 15 minutes because something is absent; undefined: by the live ones. */
+    readonly maxDisruption: number | undefined
     /** What follows is in milliseconds. */
     readonly settle: number
     readonly cancelGrace: number

@@ -11,8 +11,9 @@ import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure
 import { duration } from "../observe/duration.ts"
 import { type About, type Area, say } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { act, type ActEnvironment, once } from "./act.ts"
+import { act, type ActEnvironment } from "./act.ts"
 import { Board, type RunMemory } from "./board.ts"
+import { Brake } from "./brake.ts"
 import { sentence } from "./crash.ts"
 import type { Decision } from "./decide.ts"
 import { isClaimed, judge } from "./judge.ts"
@@ -23,7 +24,7 @@ import { isKnownState, isOver } from "./phase.ts"
 import { isUnchanged } from "./propose.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
-import { tellRun } from "./tell.ts"
+import { once, tellRun } from "./tell.ts"
 
 export type ReconcileEnvironment = ActEnvironment
 
@@ -54,9 +55,16 @@ export const reconcile = Effect.fn("runs.reconcile")(function* (
 
 const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk: Bulk, memory: RunMemory) {
   const run = seen.value
+  const brake = yield* Brake
   // It is there: what got 404 before was no deletion.
+  if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id, "run")
   memory.deletedSince = undefined
+  const { attempt } = memory
+  const { looks } = attempt.notFound
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
+  if (looked._tag === "Found" && looks > 0 && memory.attempt === attempt) {
+    yield* brake.seenAgain(run.id, "job")
+  }
   const about = aboutOf(run, memory, looked)
   const area = areaOf(run)
   yield* saySomethingOfPid(run, memory, about)

@@ -7,6 +7,7 @@ import { Clock, Effect } from "effect"
 import { CurrentLane } from "../http/lane.ts"
 import type { Level } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
+import type { RunMemory } from "./board.ts"
 
 /** Python's numbers, which Prefect stores. */
 const numbers: Readonly<Record<Level, number>> = { debug: 10, info: 20, warning: 30, error: 40 }
@@ -25,3 +26,11 @@ export const tellRun = Effect.fn("runs.tellRun")(function* (runId: string, level
       )
     )
 })
+
+/** Says or does something of a run a single time while it is remembered. */
+export const once = <R>(memory: RunMemory, what: string, effect: Effect.Effect<void, never, R>) =>
+  Effect.suspend(() => {
+    if (memory.said.has(what)) return Effect.void
+    memory.said.add(what)
+    return effect
+  })

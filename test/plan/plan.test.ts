@@ -124,6 +124,8 @@ const grounds = Effect.fnUntraced(function* () {
 const configOf = (cpln: Client): AgentConfig => ({
   workerName: "cpln-test",
   agentLink: "cpln-test",
+  adopted: new Set<string>(),
+  maxDisruption: undefined,
   server: { line: "3", text: "3.8.8" },
   injected: {
     endpoint: cpln.url,

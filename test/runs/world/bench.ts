@@ -6,6 +6,7 @@ import { Clock, Effect, Layer } from "effect"
 import { Relay } from "../../../src/logs/relay.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
 import { Board } from "../../../src/runs/board.ts"
+import { Brake } from "../../../src/runs/brake.ts"
 import { RunsConfig } from "../../../src/runs/config.ts"
 import { type Drain, launch, type Offer } from "../../../src/runs/launch.ts"
 import { Places } from "../../../src/runs/places.ts"
@@ -40,6 +41,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
   const config = Layer.succeed(RunsConfig, {
     workerName: name,
     agentLink: name,
+    adopted: new Set<string>(),
     pool: poolName,
     poolId,
     server: { line: world.prefect.line, text: world.prefect.version },
@@ -47,6 +49,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     identities: options.identities ?? settings.identities,
     prefectSettings: { PREFECT_API_URL: "http://prefect.test/api" },
     environment: {},
+    maxDisruption: settings.maxDisruption,
     settle: settings.settle * 1000,
     cancelGrace: settings.cancelGrace * 1000,
     linger: settings.linger * 1000,
@@ -58,7 +61,9 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     unreportedExit: "COMPLETED"
   })
   return Layer.mergeAll(EnsuredWorkloads.layer, OnlineWorkers.layer, Preparation.layer).pipe(
-    Layer.provideMerge(Layer.mergeAll(Board.layer, Places.layer, CurrentPool.layer(stored.pool), silent)),
+    Layer.provideMerge(
+      Layer.mergeAll(Board.layer, Brake.layer, Places.layer, CurrentPool.layer(stored.pool), silent)
+    ),
     Layer.provideMerge(Layer.mergeAll(config, prefectFor(world, line), controlPlaneFor(world, line)))
   )
 }
@@ -90,6 +95,7 @@ export const makeBench = Effect.fnUntraced(function* (
     look: (runId: string) =>
       Prefect.use((prefect) => prefect.readRun(runId)).pipe(
         Effect.flatMap((seen) => reconcile(seen, [])),
+        Effect.tap(() => Brake.use((brake) => brake.weigh(new Set()))),
         Effect.provide(context)
       )
   }
