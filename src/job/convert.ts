@@ -151,8 +151,8 @@ const convertJob = (root: Node, context: ConvertContext): Omit<ConvertedJob, "wa
     overrides,
     labels,
     location: context.location.split("/").at(-1) ?? "",
-    // A command's own deadline goes before the workload's, so the shorter one has to stand there.
-    activeDeadlineSeconds: ofJob === undefined ? undefined : Math.min(ofJob, ofPod ?? ofJob)
+    // A command's own deadline goes before the workload's, so it may only stand there when it is the shorter one.
+    activeDeadlineSeconds: ofJob !== undefined && ofJob < (ofPod ?? Infinity) ? ofJob : undefined
   }
 }
 

@@ -38,6 +38,10 @@ export interface Mounts {
 /** The pod's volumes by name. */
 export const declaredVolumes = (pod: Node): ReadonlyMap<string, Node> => {
   const declared = new Map<string, Node>()
+  // Kubernetes takes null for unset; the reference fails on it, and its users never had such a job run.
+  if (member(pod.value, "volumes") === null) {
+    pod.report.refuse(pathOf(pod, "volumes"), "is null.", "Leave it out, or list volumes.")
+  }
   for (const volume of mappingsIn(pod, "volumes") ?? []) {
     const name = requiredTextIn(volume, "name", "Give the volume a name.")
     if (name === undefined) continue

@@ -167,15 +167,23 @@ const show = (value: Json | undefined): string => {
 
 const ignoredTags = new Set(["prefect.io/work-pool-id", "prefect.io/attempt", "cpln/prefectAgent"])
 
-/** Tags without those that an implementation may add, and without the agent's own. */
+/**
+ * Tags without those that an implementation may add, and without the agent's own. The platform takes numbers and truth
+ * values too, and compares all as text.
+ */
 export const bindingTags = (tags: Json | undefined): JsonObject =>
-  Object.fromEntries(Object.entries(objectOf(tags)).filter(([key]) => !ignoredTags.has(key)))
+  Object.fromEntries(
+    Object.entries(objectOf(tags))
+      .filter(([key]) => !ignoredTags.has(key))
+      .map(([key, value]) => [key, value === null ? "" : typeof value === "object" ? value : String(value)])
+  )
 
-/** A policy without secrets counts as none; its tags and description do not bind. */
+/** A policy without secrets counts as none; its tags and description do not bind, and its links are a set. */
 export const bindingPolicy = (policy: Json | undefined): Json => {
-  if (!isObject(policy) || listOf(policy["targetLinks"]).length === 0) return null
+  const links = new Set(listOf(objectOf(policy)["targetLinks"]).map(String))
+  if (!isObject(policy) || links.size === 0) return null
   const { tags: _tags, description: _description, ...rest } = policy
-  return rest as JsonObject
+  return { ...rest, targetLinks: [...links].sort() } as JsonObject
 }
 
 export const bindingIdentity = (identity: Json | undefined): Json =>

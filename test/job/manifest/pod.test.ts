@@ -23,7 +23,10 @@ describe("deadlines", () => {
     expect(ofJob.spec["job"]).not.toHaveProperty("activeDeadlineSeconds")
     expect(ofJob.activeDeadlineSeconds).toBe(1800)
     const both = manifest({}, { job: { activeDeadlineSeconds: 1800 }, pod: { activeDeadlineSeconds: 60 } })
-    expect(accepted(both).activeDeadlineSeconds).toBe(60)
+    expect(accepted(both).spec["job"]).toMatchObject({ activeDeadlineSeconds: 60 })
+    expect(accepted(both).activeDeadlineSeconds).toBeUndefined()
+    const shorter = manifest({}, { job: { activeDeadlineSeconds: 30 }, pod: { activeDeadlineSeconds: 60 } })
+    expect(accepted(shorter).activeDeadlineSeconds).toBe(30)
   })
 
   it.each([-1, 0.5, 86_401, "60"])("of %s are refused; 0 is none", (seconds) => {

@@ -105,6 +105,11 @@ describe("volumes", () => {
     ])
   })
 
+  it("as null are refused, as the reference does; left out or empty there are none", () => {
+    expect(pathsOf(manifest({}, { pod: { volumes: null } }))).toEqual(["spec.template.spec.volumes"])
+    expect(containersOf(accepted(manifest({}, { pod: { volumes: [] } })))[0]).not.toHaveProperty("volumes")
+  })
+
   it("that nothing mounts, and mounts of nothing, are said", () => {
     const job = accepted(
       manifest(
