@@ -5,7 +5,8 @@
  * chance of their own (latency, jitter, ids), so that parts of it can be taken away and the rest played again.
  */
 import { Effect, Random } from "effect"
-import { between, type Cast, drawEvent, type Event, oneOf } from "../runs/world/events.ts"
+import { drawEvent, type Event } from "../runs/world/events.ts"
+import { between, type Cast, oneOf } from "../runs/world/events/kind.ts"
 import type { FlowPlan } from "../runs/world/jobs.ts"
 
 /** Seconds since the world began. */

@@ -5,7 +5,8 @@
  */
 import { Cause, Clock, Duration, Effect, Exit } from "effect"
 import { type Agent, startAgent } from "../runs/world/agents.ts"
-import { applyEvent, type EventName, type Scene } from "../runs/world/events.ts"
+import { applyEvent, type EventName } from "../runs/world/events.ts"
+import type { Scene } from "../runs/world/events/kind.ts"
 import { flow } from "../runs/world/jobs.ts"
 import { finalStages } from "../runs/world/platform-model.ts"
 import { begin, makeWorld, type World } from "../runs/world/world.ts"
@@ -68,8 +69,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   const watching = watch(world, begin, () => clock.currentTimeMillisUnsafe())
   const agents: Array<Agent> = []
   const all: Array<Agent> = []
-  const replace = Effect.fnUntraced(function* (slot: number) {
-    const name = `agent-${all.length + 1}`
+  const beside = Effect.fnUntraced(function* (slot: number, name: string) {
     const link = plan.oneLink ? { link: "the-agent" } : {}
     const agent = yield* startAgent(world, name, {
       settings: settingsOf(plan),
@@ -77,19 +77,21 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
       prefectSettings: { PREFECT_API_KEY: secrets.key },
       ...link
     })
-    agents[slot] = agent
     all.push(agent)
+    return agent
+  })
+  const replace = Effect.fnUntraced(function* (slot: number, name = `agent-${all.length + 1}`) {
+    agents[slot] = yield* beside(slot, name)
   })
   for (let slot = 0; slot < plan.replicas; slot++) yield* replace(slot)
-  const scene: Scene = { world, agents, replace }
+  const scene: Scene = { world, agents, replace, beside }
   const happened: Array<{ readonly event: EventName; readonly did: boolean }> = []
   for (const { at, event } of plan.events) {
     yield* sleepUntil(begin + at * 1000)
     happened.push({ event: event.what, did: yield* applyEvent(scene, event) })
   }
   yield* sleepUntil(begin + plan.peaceAt * 1000)
-  for (const rule of world.faults.rules) rule.left = 0
-  world.faults.rules.length = 0
+  world.peace()
   const until = begin + plan.peaceAt * 1000 + Duration.toMillis(patience)
   let settledAt: number | undefined
   for (;;) {

@@ -45,12 +45,21 @@ const harmless: ReadonlySet<string> = new Set<keyof typeof kinds>([
   "crash by hand",
   "run deleted",
   "platform stops",
-  "job vanishes"
+  "containers killed",
+  "failed corrected",
+  "job vanishes",
+  "state forced",
+  "rescheduled",
+  "tags edited"
 ])
 
 const secondsOf = (event: Event): number => {
-  const { down = 0, seconds = 0 } = event as { readonly down?: number; readonly seconds?: number }
-  return Math.max(down, seconds)
+  const {
+    down = 0,
+    seconds = 0,
+    within = 0
+  } = event as Partial<Readonly<Record<"down" | "seconds" | "within", number>>>
+  return within + Math.max(down, seconds)
 }
 
 /** When something was in the agents' way, from the events of a plan and the faults that hit them. */
