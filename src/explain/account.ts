@@ -17,7 +17,7 @@ import { nextChange } from "./next-change.ts"
 
 /** Entries of the record that are shown; all are in an export. */
 const mostEntries = 12
-const longestMessage = 160
+const longestMessage = 400
 
 export interface Known {
   readonly runId: string
@@ -179,6 +179,9 @@ const fromRecord = ({ entries, policy }: FlightRecord, now: number): ReadonlyArr
 const fromSight = ({ judgement }: Sight): ReadonlyArray<string> => {
   if (judgement === undefined) return []
   const { observation, policy, view } = judgement
+  if (observation._tag === "Unreachable") {
+    return ["Whether a job of it lives cannot be seen from here, so nothing can be concluded."]
+  }
   return [
     `An agent that saw it now for the first time would ${decisionText(decide(view, observation, policy))}.`,
     ...changeText(nextChange(view, observation, policy))

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Random, Result } from "effect"
 import type { FlowRun } from "../../src/prefect/schemas.ts"
@@ -244,4 +245,27 @@ describe("the flight of a run in a modelled world", () => {
       }
     })
   )
+})
+
+describe("recorded flights", () => {
+  const folder = new URL("../simulation/recorded/", import.meta.url)
+  const recorded = (name: string) => {
+    const read = readFlightRecord(readFileSync(new URL(name, folder), "utf8"), name)
+    if (Result.isFailure(read)) throw read.failure
+    return read.success
+  }
+
+  it.each(readdirSync(folder))("are decided as they were: %s", (name) => {
+    expect(replay(recorded(name)).differences).toEqual([])
+  })
+
+  it("are decided otherwise where the rules are others", () => {
+    const record = recorded("ended-well-without-report.json")
+    const strict = { ...record.policy, settle: 0, unreportedExit: "CRASHED" as const }
+    expect(replay({ ...record, policy: strict }).differences).toMatchObject([
+      { entry: 2, recorded: { _tag: "Wait" }, now: { _tag: "Propose", state: "CRASHED" } },
+      { entry: 2, recorded: { _tag: "Wait" }, now: { _tag: "Propose", state: "CRASHED" } },
+      { entry: 3, recorded: { state: "COMPLETED" }, now: { state: "CRASHED" } }
+    ])
+  })
 })
