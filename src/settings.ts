@@ -64,6 +64,7 @@ const listen: Parse<string> = (value) =>
     : parseAddress(value) === undefined
       ? { expected: "HOST:PORT, or off" }
       : { value: value.trim() }
+const hours = number("hours, more than 0 and at most a year", (value) => value > 0 && value <= 365 * 24)
 const rate = number("requests per second, 0 (off) or more", (value) => value >= 0)
 const text: Parse<string | undefined> = (value) =>
   value.trim() === "" ? { expected: "some text" } : { value: value.trim() }
@@ -100,7 +101,7 @@ const switched: Parse<boolean> = (value) => {
 const url: Parse<string | undefined> = (value) =>
   /^(https?|wss?):\/\/[^/\s]+/u.test(value.trim()) ? { value: value.trim() } : { expected: "an http(s) URL" }
 
-/** All durations are in seconds, as users write them. */
+/** All durations are in seconds, as users write them, but the one that says hours. */
 export const settings = {
   interval: define(
     "interval",
@@ -226,6 +227,13 @@ export const settings = {
     list,
     { shown: "", isList: true }
   ),
+  cleanupTtl: define(
+    "cleanup-ttl",
+    ["PREFECT_AGENT_CLEANUP_TTL"],
+    24,
+    "unused workloads are deleted after, h",
+    hours
+  ),
   jobLogs: define<"stdout" | "off" | undefined>(
     "job-logs",
     ["PREFECT_AGENT_JOB_LOGS"],
@@ -281,6 +289,17 @@ export const settings = {
     alias: "n",
     shown: "cpln-<hostname>-<random>"
   }),
+  observe: define(
+    "observe",
+    ["PREFECT_AGENT_OBSERVE"],
+    false,
+    "write nothing, say what would be done",
+    switched,
+    {
+      shown: "",
+      isSwitch: true
+    }
+  ),
   runOnce: define("run-once", [], false, "launch what is due, then exit", switched, {
     shown: "",
     isSwitch: true

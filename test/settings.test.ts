@@ -105,6 +105,8 @@ describe("what is taken", () => {
     ["logsEndpoint", " https://logs.cpln.io ", "https://logs.cpln.io"],
     ["logsEndpoint", "ws://127.0.0.1:80", "ws://127.0.0.1:80"],
     ["name", " mine ", "mine"],
+    ["cleanupTtl", "0.5", 0.5],
+    ["observe", "on", true],
     ["runOnce", "true", true],
     ["createPool", "off", false]
   ]
@@ -134,6 +136,10 @@ describe("what is taken", () => {
     ["listen", "host"],
     ["listen", "127.0.0.1:70000"],
     ["name", ""],
+    ["cleanupTtl", "0"],
+    ["cleanupTtl", "9000"],
+    ["cleanupTtl", "1d"],
+    ["observe", "maybe"],
     ["runOnce", "perhaps"]
   ]
   for (const [key, given] of refused) {
@@ -174,6 +180,8 @@ describe("the names and defaults that users rely on", () => {
     ["identities", "identities", ["PREFECT_AGENT_IDENTITIES"], "manage"],
     ["jobApiKeySecret", "job-api-key-secret", ["PREFECT_AGENT_JOB_API_KEY_SECRET"], undefined],
     ["unreportedExit", "unreported-exit", ["PREFECT_AGENT_UNREPORTED_EXIT"], "completed"],
+    ["cleanupTtl", "cleanup-ttl", ["PREFECT_AGENT_CLEANUP_TTL"], 24],
+    ["observe", "observe", ["PREFECT_AGENT_OBSERVE"], false],
     ["jobLogs", "job-logs", ["PREFECT_AGENT_JOB_LOGS"], undefined],
     ["logsEndpoint", "logs-endpoint", ["PREFECT_AGENT_CPLN_LOGS_ENDPOINT"], undefined],
     ["listen", "listen", ["PREFECT_AGENT_LISTEN"], "127.0.0.1:4280"],

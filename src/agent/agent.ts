@@ -20,11 +20,13 @@ import { say } from "../observe/say.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
+import { makeCleanup } from "./cleanup.ts"
 import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
 import { heartbeat, heartbeatSeconds, signOff } from "./heartbeat.ts"
 import { Launcher } from "./launcher.ts"
 import { loop } from "./loop.ts"
+import { OurWorkloads } from "./ours.ts"
 import { makePoll } from "./poll.ts"
 import { CannotStart, type Checked, type StartUp, startUp } from "./start-up.ts"
 import { makeSyncPrefectToCpln, syncCplnToPrefect } from "./syncs.ts"
@@ -82,7 +84,14 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))
       )
     ),
-    Layer.provideMerge(Layer.mergeAll(Board.layer, Brake.layer, Places.layer, CurrentPool.layer(pool))),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Board.layer,
+        Brake.layer,
+        CurrentPool.layer(pool),
+        OurWorkloads.layer.pipe(Layer.provideMerge(Places.layer))
+      )
+    ),
     Layer.provideMerge(config)
   )
 }
@@ -141,6 +150,11 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled())
   yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect(cycles.look))
   yield* loop("watch", watchEvery, cycles.lookUnlessIdle)
+  const cleanup = yield* makeCleanup({
+    ttl: Duration.toMillis(Duration.hours(settings.cleanupTtl)),
+    observe: settings.observe
+  })
+  yield* loop("clean-up", Duration.minutes(1), cleanup())
   yield* loop("sync_prefect_to_cpln", Duration.seconds(settings.interval), (yield* makeSyncPrefectToCpln())())
   return yield* Effect.never
 }, Effect.scoped)

@@ -9,7 +9,7 @@ import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { allPages } from "./paging.ts"
+import { allPages, firstPage } from "./paging.ts"
 import { Command, type Term, WorkloadRef } from "./schemas.ts"
 
 /** What differs from the workload's own container of that name. `command` is the one-string entrypoint. */
@@ -59,6 +59,10 @@ export class Commands extends Context.Service<
       workload: WorkloadRef,
       terms: ReadonlyArray<Term>
     ): Effect.Effect<Seen<ReadonlyArray<Command>>, ApiError>
+    /** The newest commands by their creation, of any type and stage, one page; `more` when there are older ones. */
+    latest(
+      workload: WorkloadRef
+    ): Effect.Effect<Seen<{ readonly items: ReadonlyArray<Command>; readonly more: boolean }>, ApiError>
     /**
      * Asks for a stop of the replica. `"already"`: one is under way ("already exists", 400 or 409), or the replica or
      * the workload is gone (404); either is to be confirmed by the command.
@@ -114,6 +118,17 @@ export const makeCommands = (api: Api): Commands["Service"] => {
     return { value: [...found.value].sort(oldestFirst), at: found.at }
   })
 
+  const latest = Effect.fn("Commands.latest")(function* (workload: WorkloadRef) {
+    const query = HttpClientRequest.post(`${workload.path}/-command/-query`).pipe(
+      HttpClientRequest.bodyJsonUnsafe({
+        kind: "command",
+        fetch: "items",
+        spec: { match: "all", terms: [], sort: { by: "created", order: "desc" } }
+      })
+    )
+    return yield* firstPage(api, query, Command)
+  })
+
   const stopReplica = Effect.fn("Commands.stopReplica")(function* (
     workload: WorkloadRef,
     spec: { readonly replica: string; readonly location: string }
@@ -130,7 +145,7 @@ export const makeCommands = (api: Api): Commands["Service"] => {
     )
   })
 
-  return { start, get, find, stopReplica }
+  return { start, get, find, latest, stopReplica }
 }
 
 /** The last segment of a `Location`, absolute or not; a segment with a dash in front is no id but an operation. */

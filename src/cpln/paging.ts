@@ -31,7 +31,9 @@ export const allPages = <S extends Schema.Constraint>(
   api: Api,
   first: HttpClientRequest.HttpClientRequest,
   item: S,
-  keyOf: (value: S["Type"]) => string
+  keyOf: (value: S["Type"]) => string,
+  /** Before every page but the first: long lists that nobody waits for are read slowly. */
+  between: Effect.Effect<void> = Effect.void
 ): Effect.Effect<Seen<ReadonlyArray<S["Type"]>>, ApiError, S["DecodingServices"]> =>
   Effect.gen(function* () {
     const page = pageOf(item)
@@ -50,6 +52,32 @@ export const allPages = <S extends Schema.Constraint>(
       const next = body.links?.find((link) => link.rel === "next")?.href
       if (!next || walked.has(next)) return { value: [...found.values()], at }
       walked.add(next)
+      yield* between
       request = HttpClientRequest.get(pathOf(next, request.url))
+    }
+  })
+
+/** What the first page holds, and whether there are more. */
+export const firstPage = <S extends Schema.Constraint>(
+  api: Api,
+  request: HttpClientRequest.HttpClientRequest,
+  item: S
+): Effect.Effect<
+  Seen<{ readonly items: ReadonlyArray<S["Type"]>; readonly more: boolean }>,
+  ApiError,
+  S["DecodingServices"]
+> =>
+  Effect.gen(function* () {
+    const { value, at } = yield* Effect.flatMap(api.repeatable(request), json(pageOf(item)))
+    const body = value as {
+      items?: ReadonlyArray<S["Type"]> | null
+      links?: ReadonlyArray<typeof Link.Type> | null
+    }
+    return {
+      value: {
+        items: body.items ?? [],
+        more: body.links?.some(({ href, rel }) => rel === "next" && href !== "") === true
+      },
+      at
     }
   })

@@ -102,6 +102,7 @@ export type Deployment = typeof Deployment.Type
 export const Workload = Schema.Struct({
   name: Schema.String,
   created: maybe(Schema.String),
+  lastModified: maybe(Schema.String),
   version: maybe(Schema.Number),
   tags: Schema.optionalKey(Tags),
   spec: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))

@@ -8,6 +8,7 @@ import { Context, Effect, Schema, SchemaTransformation } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
+import type { Seen } from "../http/seen.ts"
 import { allPages } from "./paging.ts"
 
 const maybe = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
@@ -34,7 +35,12 @@ export interface SecretShape {
   readonly keys: ReadonlyArray<string>
 }
 
-export const Identity = Schema.Struct({ name: Schema.String, tags: Tags })
+export const Identity = Schema.Struct({
+  name: Schema.String,
+  created: maybe(Schema.String),
+  lastModified: maybe(Schema.String),
+  tags: Tags
+})
 export type Identity = typeof Identity.Type
 
 export const Policy = Schema.Struct({
@@ -72,6 +78,14 @@ export class Secrets extends Context.Service<
     /** `Conflict` when the name is taken. */
     createIdentity(gvc: string, body: Body): Effect.Effect<void, ApiError>
 
+    /** All identities of the GVC, every page; `between` is done before every page but the first. */
+    identities(
+      gvc: string,
+      between?: Effect.Effect<void>
+    ): Effect.Effect<Seen<ReadonlyArray<Identity>>, ApiError>
+    /** In one try; one that is gone already counts as removed. */
+    removeIdentity(gvc: string, name: string): Effect.Effect<void, ApiError>
+
     readPolicy(name: string): Effect.Effect<Policy, ApiError>
     /** All policies of the org that the credential may see, every page. */
     readonly policies: Effect.Effect<ReadonlyArray<Policy>, ApiError>
@@ -79,6 +93,8 @@ export class Secrets extends Context.Service<
     createPolicy(body: Body): Effect.Effect<void, ApiError>
     /** `Conflict` when it is not in the version of `read` any more. */
     replacePolicy(read: Policy, body: Body): Effect.Effect<void, ApiError>
+    /** In one try; one that is gone already counts as removed. */
+    removePolicy(name: string): Effect.Effect<void, ApiError>
   }
 >()("agent/cpln/Secrets") {}
 
@@ -94,6 +110,13 @@ export const makeSecrets = (api: Api, org: string): Secrets["Service"] => {
       Effect.asVoid
     )
 
+  /** In one try: somebody may make it anew before a repetition. */
+  const remove = (path: string) =>
+    api.once(HttpClientRequest.make("DELETE")(path)).pipe(
+      Effect.asVoid,
+      Effect.catchTag("NotFound", () => Effect.void)
+    )
+
   return {
     look: (secret) => Effect.asVoid(get(at("secret", secret))),
     shape: Effect.fn("Secrets.shape")(function* (secret: string) {
@@ -106,6 +129,11 @@ export const makeSecrets = (api: Api, org: string): Secrets["Service"] => {
     }),
     createIdentity: (gvc, body) => send("POST", at("gvc", gvc, "identity"), { ...body, gvc }),
 
+    identities: Effect.fn("Secrets.identities")((gvc: string, between?: Effect.Effect<void>) =>
+      allPages(api, HttpClientRequest.get(at("gvc", gvc, "identity")), Identity, (each) => each.name, between)
+    ),
+    removeIdentity: (gvc, name) => remove(at("gvc", gvc, "identity", name)),
+
     readPolicy: Effect.fn("Secrets.readPolicy")(function* (name: string) {
       return (yield* Effect.flatMap(get(at("policy", name)), json(Policy))).value
     }),
@@ -117,6 +145,7 @@ export const makeSecrets = (api: Api, org: string): Secrets["Service"] => {
     ),
     createPolicy: (body) => send("POST", at("policy"), body),
     replacePolicy: ({ version }, body) =>
-      send("PUT", at("policy"), { ...body, ...(version == null ? {} : { version }) })
+      send("PUT", at("policy"), { ...body, ...(version == null ? {} : { version }) }),
+    removePolicy: (name) => remove(at("policy", name))
   }
 }

@@ -4,7 +4,7 @@
  * Invariant: nothing here overwrites what was not read: a workload is created under a name that is free, or replaced in
  * the version that was judged.
  */
-import { Context, Effect } from "effect"
+import { Context, Duration, Effect } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
@@ -37,14 +37,29 @@ export class Workloads extends Context.Service<
         readonly spec: Readonly<Record<string, unknown>>
       }
     ): Effect.Effect<void, ApiError>
+    /** Sets tags, or takes away those that are null. `Conflict` when it is not in the version of `read` any more. */
+    tag(
+      workload: WorkloadRef,
+      read: Workload,
+      tags: Readonly<Record<string, string | null>>
+    ): Effect.Effect<void, ApiError>
     /** One that is gone already counts as removed: the first try may have been answered too late. */
     remove(workload: WorkloadRef): Effect.Effect<void, ApiError>
-    /** Workloads of one GVC that match every term, all pages. */
-    find(gvc: string, terms: ReadonlyArray<Term>): Effect.Effect<ReadonlyArray<Workload>, ApiError>
+    /** As `remove`, in one try: one that others may make anew must not be removed by a repetition. */
+    removeOnce(workload: WorkloadRef): Effect.Effect<void, ApiError>
+    /** Workloads of one GVC that match every term, all pages; `between` is done before every page but the first. */
+    find(
+      gvc: string,
+      terms: ReadonlyArray<Term>,
+      between?: Effect.Effect<void>
+    ): Effect.Effect<ReadonlyArray<Workload>, ApiError>
     /** One deployment per location of the GVC. */
     deployments(workload: WorkloadRef): Effect.Effect<Seen<ReadonlyArray<Deployment>>, ApiError>
   }
 >()("agent/cpln/Workloads") {}
+
+/** A removal whose turn comes later is not sent: what it rests on would be too old. */
+const removalPatience = Duration.seconds(1)
 
 export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
   const orgPath = `/org/${encodeURIComponent(org)}`
@@ -66,7 +81,11 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
     )
   })
 
-  const find = Effect.fn("Workloads.find")(function* (gvc: string, terms: ReadonlyArray<Term>) {
+  const find = Effect.fn("Workloads.find")(function* (
+    gvc: string,
+    terms: ReadonlyArray<Term>,
+    between?: Effect.Effect<void>
+  ) {
     const query = HttpClientRequest.post(`${orgPath}/workload/-query`).pipe(
       HttpClientRequest.bodyJsonUnsafe({
         kind: "workload",
@@ -74,7 +93,7 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
         spec: { match: "all", terms: [{ op: "=", rel: "gvc", value: gvc }, ...terms] }
       })
     )
-    return (yield* allPages(api, query, Workload, (each) => each.name)).value
+    return (yield* allPages(api, query, Workload, (each) => each.name, between)).value
   })
 
   return {
@@ -97,6 +116,17 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
         }),
         api.repeatable
       )
+    }),
+    tag: Effect.fn("Workloads.tag")(function* (workload: WorkloadRef, { version }: Workload, tags) {
+      yield* HttpClientRequest.patch(workload.path).pipe(
+        HttpClientRequest.bodyJsonUnsafe({ ...(version == null ? {} : { version }), tags }),
+        api.repeatable
+      )
+    }),
+    removeOnce: Effect.fn("Workloads.removeOnce")(function* (workload: WorkloadRef) {
+      yield* api
+        .once(HttpClientRequest.make("DELETE")(workload.path), { patience: removalPatience })
+        .pipe(Effect.catchTag("NotFound", () => Effect.void))
     }),
     remove: Effect.fn("Workloads.remove")(function* (workload: WorkloadRef) {
       yield* api

@@ -48,6 +48,10 @@ const poolPart = (poolId: string): string =>
     .replaceAll(/[^0-9a-f]/g, "")
     .slice(0, 8)
 
+/** Whether a workload of this pool could have this name; only its tags tell whose it is. */
+export const isNameOfPool = (name: string, poolId: string): boolean =>
+  name.startsWith(`p${poolPart(poolId)}-`)
+
 export const identityName = (workload: string): string => `${workload}-identity`
 
 export const policyName = (workload: string): string => `${workload}-reveal-policy`

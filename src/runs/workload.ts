@@ -5,46 +5,21 @@
  * Invariant: a workload is found by its name and used only with our pool's tag on it; one that merely has the name is
  * refused, never overwritten. Of a spec that is read back only what was sent is compared: the service fills in defaults.
  */
-import { Cache, Clock, Context, Duration, Effect, Equal, type Exit, Hash, Layer, Schema } from "effect"
+import { Cache, Clock, Context, Duration, Effect, Equal, type Exit, Hash, Layer } from "effect"
 import { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
 import type { Workload } from "../cpln/schemas.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
-import type { ConvertedIdentity, ConvertedPolicy } from "../job/convert.ts"
 import { differences } from "../job/spec-drift.ts"
 import { say } from "../observe/say.ts"
 import { RunsConfig } from "./config.ts"
 import { type EnsuredIdentity, ensureIdentity } from "./identity.ts"
+import { idleTag, isMarked } from "./idleness.ts"
 import { poolTag } from "./normalise.ts"
+import { type Wanted, WorkloadUnusable } from "./wanted.ts"
 
-/** What to make when it is missing. */
-export interface Wanted {
-  readonly place: Place
-  readonly tags: Readonly<Record<string, string>>
-  /** With its `identityLink`. */
-  readonly spec: Readonly<Record<string, unknown>>
-  /** To be made first; undefined when the job's owner named one, which `spec` links. */
-  readonly identity: ConvertedIdentity | undefined
-  /** To be made with the identity; undefined without secrets. */
-  readonly policy: ConvertedPolicy | undefined
-  /** Names of all secrets that the job reads. */
-  readonly secrets: ReadonlyArray<string>
-  /** Short location name. */
-  readonly location: string
-  /** `pod_watch_timeout_seconds`, in ms: how long readiness may take. */
-  readonly readyWithin: number
-}
-
-/** The workload cannot be used for this run; `message` is what the user reads on the run. */
-export class WorkloadUnusable extends Schema.TaggedError<WorkloadUnusable>()("WorkloadUnusable", {
-  workload: Schema.String,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `Workload ${this.workload} cannot run this job: ${this.reason}`
-  }
-}
+export { type Wanted, WorkloadUnusable } from "./wanted.ts"
 
 export class EnsuredWorkloads extends Context.Service<
   EnsuredWorkloads,
@@ -53,6 +28,8 @@ export class EnsuredWorkloads extends Context.Service<
     ensure(wanted: Wanted): Effect.Effect<void, WorkloadUnusable | ApiError>
     /** After a 404 on a command: the next `ensure` looks again. */
     invalidate(wanted: Wanted): Effect.Effect<void>
+    /** Whether `ensure` was called for this place within this time, in ms. */
+    usedWithin(place: Place, time: number): Effect.Effect<boolean>
   }
 >()("agent/runs/EnsuredWorkloads") {
   static readonly layer: Layer.Layer<EnsuredWorkloads, never, ControlPlane | RunsConfig> = Layer.effect(
@@ -153,11 +130,25 @@ const make = Effect.gen(function* () {
       .pipe(Effect.catchTag("NotFound", () => Effect.succeed(undefined)))
   })
 
+  /** As `found`; a workload that clean-up marked as idle loses the mark: from now on it is in use. */
+  const foundForUse = Effect.fnUntraced(function* (wanted: Wanted) {
+    const { access, workload } = wanted.place
+    for (let tried = 1; ; tried++) {
+      const there = yield* found(wanted)
+      const marked = there !== undefined && isMarked(there) && String(there.tags?.[poolTag]) === poolId
+      if (!marked || tried > tries) return there
+      yield* Workloads.use((workloads) => workloads.tag(workload, there, { [idleTag]: null })).pipe(
+        Effect.catchTag(["Conflict", "NotFound", "Forbidden", "Refused"], () => Effect.void),
+        at(access)
+      )
+    }
+  })
+
   const ensureExists = Effect.fnUntraced(function* (wanted: Wanted) {
     const { tags, place } = wanted
     const { workload } = place
     const workloads = yield* Workloads.pipe(at(place.access))
-    const before = yield* found(wanted)
+    const before = yield* foundForUse(wanted)
     if (before !== undefined) return yield* ensureSame(wanted, before)
     yield* write(wanted, yield* identityAnew(wanted), (spec) =>
       // Another agent made it in between: then it must be ours like any other.
@@ -234,9 +225,21 @@ const make = Effect.gen(function* () {
     }),
     { capacity: mostKnown, timeToLive: keptFor(readyFor) }
   )
+  /** When each place was last asked for, local ms. */
+  const used = new Map<string, number>()
   return EnsuredWorkloads.of({
-    ensure: Effect.fn("runs.ensureWorkload")((wanted) => Cache.get(ready, readyEntry(wanted))),
-    invalidate: (wanted) => Cache.invalidate(ready, readyEntry(wanted))
+    ensure: Effect.fn("runs.ensureWorkload")(function* (wanted) {
+      // The last use stands last, so that the oldest go when there are too many.
+      used.delete(placeKey(wanted.place))
+      if (used.size >= mostKnown) used.delete(used.keys().next().value ?? "")
+      used.set(placeKey(wanted.place), yield* Clock.currentTimeMillis)
+      yield* Cache.get(ready, readyEntry(wanted))
+    }),
+    invalidate: (wanted) => Cache.invalidate(ready, readyEntry(wanted)),
+    usedWithin: Effect.fnUntraced(function* (place, time) {
+      const last = used.get(placeKey(place))
+      return last !== undefined && (yield* Clock.currentTimeMillis) - last < time
+    })
   })
 })
 

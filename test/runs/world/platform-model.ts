@@ -28,6 +28,9 @@ interface StoredCommand {
 
 export const finalStages: ReadonlySet<string> = new Set(["completed", "failed", "cancelled"])
 
+/** Commands of one page where only one is read. */
+const pageSize = 50
+
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 /** A stop that comes to nothing is over after that long, in ms. */
@@ -213,6 +216,17 @@ export class PlatformModel extends PlatformObjects {
       .flatMap((id) => this.command(id, asOf) ?? [])
       .filter((command) => terms.every((term) => meets(command, term)))
       .sort((a, b) => (a.created === b.created ? (a.id < b.id ? -1 : 1) : a.created < b.created ? -1 : 1))
+  }
+
+  /** The newest commands of any type, and whether there are more. Undefined when the workload does not exist. */
+  latest(
+    asOf: number,
+    ref: WorkloadRef
+  ): { readonly items: ReadonlyArray<Command>; readonly more: boolean } | undefined {
+    const all = this.find(asOf, ref, [])
+    return all === undefined
+      ? undefined
+      : { items: all.toReversed().slice(0, pageSize), more: all.length > pageSize }
   }
 
   /** Undefined when the workload does not exist. */

@@ -13,6 +13,7 @@ export interface StoredWorkload {
   readonly tags: Readonly<Record<string, unknown>>
   readonly spec: Readonly<Record<string, unknown>>
   readonly madeAt: number
+  readonly changedAt: number
   readonly version: number
 }
 
@@ -20,6 +21,7 @@ export interface StoredWorkload {
 export interface StoredObject {
   readonly body: Readonly<Record<string, unknown>>
   readonly version: number
+  readonly madeAt?: number
 }
 
 export interface StoredSecret {
@@ -53,7 +55,7 @@ export class PlatformObjects {
     body: Pick<StoredWorkload, "tags" | "spec">
   ): boolean {
     if (this.workloads.has(ref.path)) return false
-    this.workloads.set(ref.path, { ref, ...body, madeAt: now, version: 1 })
+    this.workloads.set(ref.path, { ref, ...body, madeAt: now, changedAt: now, version: 1 })
     this.chronicle.add({
       at: now,
       by,
@@ -76,7 +78,7 @@ export class PlatformObjects {
     const before = this.workloads.get(ref.path)
     if (before === undefined) return this.makeWorkload(now, by, ref, body)
     if (version !== undefined && version !== before.version) return false
-    this.workloads.set(ref.path, { ...before, ...body, version: before.version + 1 })
+    this.workloads.set(ref.path, { ...before, ...body, changedAt: now, version: before.version + 1 })
     this.chronicle.add({
       at: now,
       by,
@@ -86,6 +88,20 @@ export class PlatformObjects {
       tags: before.tags
     })
     return true
+  }
+
+  /** Undefined when there is no such workload; false when it is not in this version any more. */
+  tagWorkload(
+    now: number,
+    by: Writer,
+    ref: WorkloadRef,
+    version: number | undefined,
+    tags: Readonly<Record<string, string | null>>
+  ): boolean | undefined {
+    const before = this.workloads.get(ref.path)
+    if (before === undefined) return undefined
+    const kept = Object.entries({ ...before.tags, ...tags }).filter(([, value]) => value !== null)
+    return this.replaceWorkload(now, by, ref, version, { tags: Object.fromEntries(kept), spec: before.spec })
   }
 
   /** False when there is one, or when the one that is there is not in the version that was read. */
@@ -101,19 +117,19 @@ export class PlatformObjects {
     const before = all.get(key)
     if (before !== undefined && (read === undefined || (read.version ?? before.version) !== before.version))
       return false
-    all.set(key, { body, version: (before?.version ?? 0) + 1 })
+    all.set(key, { body, version: (before?.version ?? 0) + 1, madeAt: before?.madeAt ?? now })
     const name = String(body["name"])
     this.chronicle.add({ at: now, by, what: before === undefined ? `${kind} made` : `${kind} changed`, name })
     return true
   }
 
-  /** By a person; nobody is told. */
-  deleteObject(now: number, kind: "identity" | "policy", key: string): boolean {
+  /** Nobody is told. */
+  deleteObject(now: number, kind: "identity" | "policy", key: string, by: Writer = "person"): boolean {
     const all = kind === "identity" ? this.identities : this.policies
     const stored = all.get(key)
     if (stored === undefined) return false
     all.delete(key)
-    this.chronicle.add({ at: now, by: "person", what: `${kind} deleted`, name: String(stored.body["name"]) })
+    this.chronicle.add({ at: now, by, what: `${kind} deleted`, name: String(stored.body["name"]) })
     return true
   }
 }

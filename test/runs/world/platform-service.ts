@@ -11,6 +11,7 @@ import { type Policy, Secrets } from "../../../src/cpln/secrets.ts"
 import { Workloads } from "../../../src/cpln/workloads.ts"
 import { type ApiError, Conflict, NotFound, Refused } from "../../../src/http/errors.ts"
 import { type Line, type Moment, served } from "./faults.ts"
+import type { StoredObject, StoredWorkload } from "./platform-objects.ts"
 import type { World } from "./world.ts"
 
 /** Of one try of the real client, and of a start, in ms. */
@@ -89,6 +90,7 @@ const clientsOf = (world: World, line: Line, access: Access) => {
     get: (ref, id) =>
       seen("get", ref, ({ asOf }) => (model.workloads.has(ref.path) ? model.command(id, asOf) : undefined)),
     find: (ref, terms) => seen("find", ref, ({ asOf }) => model.find(asOf, ref, terms)),
+    latest: (ref) => seen("latest", ref, ({ asOf }) => model.latest(asOf, ref)),
     stopReplica: (ref, what) =>
       call("stopReplica", ref.name, ({ now }) => model.stop(now, by, ref, what)).pipe(
         Effect.map((answer) => (answer === "asked" ? ("asked" as const) : ("already" as const))),
@@ -96,6 +98,16 @@ const clientsOf = (world: World, line: Line, access: Access) => {
         Effect.catchTag("Undecodable", () => Effect.succeed("asked" as const)),
         Effect.catchTag(["NotFound", "Conflict"], () => Effect.succeed("already" as const))
       )
+  })
+
+  const iso = (ms: number) => new Date(ms).toISOString()
+  const shown = ({ ref, version, tags, spec, madeAt, changedAt }: StoredWorkload) => ({
+    name: ref.name,
+    version,
+    tags,
+    spec,
+    created: iso(madeAt),
+    lastModified: iso(changedAt)
   })
 
   const workloads = Workloads.of({
@@ -118,9 +130,7 @@ const clientsOf = (world: World, line: Line, access: Access) => {
     read: (ref) =>
       call("readWorkload", ref.name, () => {
         const stored = model.workloads.get(ref.path)
-        return stored === undefined
-          ? undefined
-          : { name: ref.name, version: stored.version, tags: stored.tags, spec: stored.spec }
+        return stored === undefined ? undefined : shown(stored)
       }),
     create: (ref, body) =>
       unlessUnlinked(
@@ -135,6 +145,18 @@ const clientsOf = (world: World, line: Line, access: Access) => {
         call("replaceWorkload", ref.name, ({ now }) => ({
           made: model.replaceWorkload(now, by, ref, read.version ?? undefined, body)
         })).pipe(unlessTaken("replace workload"))
+      ),
+    tag: (ref, read, tags) =>
+      call("tagWorkload", ref.name, ({ now }) => {
+        const made = model.tagWorkload(now, by, ref, read.version ?? undefined, tags)
+        return made === undefined ? undefined : { made }
+      }).pipe(unlessTaken("tag workload")),
+    removeOnce: (ref) =>
+      Effect.asVoid(
+        call("removeWorkload", ref.name, ({ now }) => {
+          model.deleteWorkload(now, by, ref.path)
+          return true
+        })
       ),
     remove: (ref) =>
       Effect.asVoid(
@@ -151,7 +173,7 @@ const clientsOf = (world: World, line: Line, access: Access) => {
               ref.gvc === gvc &&
               terms.every((term) => term.tag === undefined || tags[term.tag] === term.value)
           )
-          .map(({ ref, tags, spec }) => ({ name: ref.name, tags, spec }))
+          .map(shown)
       ),
     deployments: (ref) => seen("deployments", ref, ({ asOf }) => model.deployments(asOf, ref))
   })
@@ -164,6 +186,11 @@ const clientsOf = (world: World, line: Line, access: Access) => {
   }
   const secretOf = (name: string) => model.secrets.get(`${access.org}/${name}`)
   const identityPath = (gvc: string, name: string) => `/org/${access.org}/gvc/${gvc}/identity/${name}`
+  const identityOf = ({ body, madeAt }: StoredObject) => ({
+    name: String(body["name"]),
+    tags: (body["tags"] ?? {}) as Readonly<Record<string, unknown>>,
+    created: iso(madeAt ?? 0)
+  })
   const secrets = Secrets.of({
     look: (name) => Effect.asVoid(call("readSecret", name, () => secretOf(name))),
     shape: (name) =>
@@ -172,13 +199,35 @@ const clientsOf = (world: World, line: Line, access: Access) => {
         return found === undefined ? undefined : { type: found.type, keys: Object.keys(found.data) }
       }),
     readIdentity: (gvc, name) =>
-      call("readIdentity", name, () =>
-        model.identities.has(identityPath(gvc, name)) ? { name } : undefined
-      ),
+      call("readIdentity", name, () => {
+        const stored = model.identities.get(identityPath(gvc, name))
+        return stored === undefined ? undefined : identityOf(stored)
+      }),
     createIdentity: (gvc, body) =>
       call("createIdentity", String(body["name"]), ({ now }) => ({
         made: model.writeObject(now, by, "identity", identityPath(gvc, String(body["name"])), body)
       })).pipe(unlessTaken("create identity")),
+    identities: (gvc) =>
+      call("identities", gvc, ({ now }) => ({
+        value: [...model.identities]
+          .filter(([path]) => path.startsWith(identityPath(gvc, "")))
+          .map(([, stored]) => identityOf(stored)),
+        at: dated(now)
+      })),
+    removeIdentity: (gvc, name) =>
+      Effect.asVoid(
+        call("removeIdentity", name, ({ now }) => {
+          model.deleteObject(now, "identity", identityPath(gvc, name), by)
+          return true
+        })
+      ),
+    removePolicy: (name) =>
+      Effect.asVoid(
+        call("removePolicy", name, ({ now }) => {
+          model.deleteObject(now, "policy", `${access.org}/${name}`, by)
+          return true
+        })
+      ),
     readPolicy: (name) => call("readPolicy", name, () => policyOf(`${access.org}/${name}`)),
     policies: call("policies", access.org, () =>
       [...model.policies.keys()].flatMap((key) => policyOf(key) ?? [])
