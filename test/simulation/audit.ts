@@ -6,9 +6,10 @@
 import type { Evidence } from "./evidence.ts"
 import type { Check, Violation } from "./promise.ts"
 import { promisesOfAgents } from "./promises-of-agents.ts"
+import { promisesOfJobs } from "./promises-of-jobs.ts"
 import { promisesOfRuns } from "./promises-of-runs.ts"
 
-export const checks: ReadonlyArray<Check> = [...promisesOfRuns, ...promisesOfAgents]
+export const checks: ReadonlyArray<Check> = [...promisesOfRuns, ...promisesOfJobs, ...promisesOfAgents]
 
 /** What was not kept, the first first. */
 export const audit = (evidence: Evidence): ReadonlyArray<Violation> =>

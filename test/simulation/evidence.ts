@@ -17,6 +17,7 @@ export interface StateSeen {
   /** In ms; for PENDING and SCHEDULED. */
   readonly scheduledAt: number | undefined
   readonly pauseReschedule: boolean
+  readonly forced: boolean
 }
 
 export interface RunLife {
@@ -25,8 +26,8 @@ export interface RunLife {
   /** Oldest first; the first is the one that it began with. */
   readonly states: ReadonlyArray<StateSeen>
   readonly deletedAt: number | undefined
-  /** From when on `retry_type` said that its engine waits inside the job, and until when. */
-  readonly inProcess: ReadonlyArray<{ readonly at: number; readonly is: boolean }>
+  /** When it was made claimable although its engine was to wait for the retry inside its job. */
+  readonly madeClaimable: ReadonlyArray<number>
   readonly jobs: ReadonlyArray<JobLife>
 }
 
@@ -42,10 +43,20 @@ export interface JobLife {
   /** When it was over or deleted; Infinity while it lives. */
   readonly over: number
   readonly stage: string
+  /** When its last stage was reached. */
+  readonly stageAt: number
   readonly exitCode: number | undefined
   /** Deleted before it was over. */
   readonly vanished: boolean
   readonly stops: ReadonlyArray<{ readonly at: number; readonly by: string }>
+}
+
+/** One process of an agent, as the operating system saw it: from its start to its kill or its own end. */
+export interface Process {
+  readonly name: string
+  readonly from: number
+  /** When it was told to end or killed; Infinity while it runs. */
+  readonly to: number
 }
 
 export interface Span {
@@ -58,6 +69,9 @@ export interface Evidence {
   readonly entries: ReadonlyArray<Entry>
   readonly runs: ReadonlyArray<RunLife>
   readonly jobs: ReadonlyArray<JobLife>
+  readonly processes: ReadonlyArray<Process>
+  /** Starts that the service was to perform late: by whom, and when. */
+  readonly lateStarts: ReadonlyArray<{ readonly by: string; readonly lands: number }>
   /** When something kept the agents from seeing or doing things: faults, outages, nobody there. Disjoint, in order. */
   readonly trouble: ReadonlyArray<Span>
   readonly begin: number
@@ -81,14 +95,15 @@ const timeOf = (text: string | null | undefined): number | undefined => {
   return Number.isNaN(time) ? undefined : time
 }
 
-const stateSeen = (at: number, by: string, to: Of<"state">["to"]): StateSeen => ({
+const stateSeen = ({ at, by, forced, to }: Entry & Of<"state">): StateSeen => ({
   at,
   by,
   type: to.type,
   name: to.name ?? "",
   message: to.message ?? "",
   scheduledAt: timeOf(to.state_details?.scheduled_time),
-  pauseReschedule: to.state_details?.pause_reschedule === true
+  pauseReschedule: to.state_details?.pause_reschedule === true,
+  forced: forced === true
 })
 
 export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> => {
@@ -105,6 +120,7 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
         ran: Number.POSITIVE_INFINITY,
         over: Number.POSITIVE_INFINITY,
         stage: "pending",
+        stageAt: entry.at,
         exitCode: undefined,
         vanished: false,
         stops: []
@@ -116,6 +132,7 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
     switch (entry.what) {
       case "job stage":
         job.stage = entry.stage
+        job.stageAt = entry.at
         job.exitCode = entry.exitCode ?? job.exitCode
         if (entry.stage === "running") job.ran = Math.min(job.ran, entry.at)
         if (finalStages.has(entry.stage)) job.over = Math.min(job.over, entry.at)
@@ -149,17 +166,20 @@ export const runLives = (
       name: "Scheduled",
       message: "",
       scheduledAt: dueAt,
-      pauseReschedule: false
+      pauseReschedule: false,
+      forced: false
     }
     return {
       id,
       due: dueAt,
-      states: [first, ...written.map(({ at, by, to }) => stateSeen(at, by, to))],
+      states: [first, ...written.map(stateSeen)],
       deletedAt: own.find((each) => each.what === "run deleted")?.at,
-      inProcess: changes.flatMap(({ at, change }) => {
-        const policy = change["empirical_policy"] as { readonly retry_type?: string } | undefined
-        return policy === undefined ? [] : [{ at, is: policy.retry_type === "in_process" }]
-      }),
+      madeClaimable: changes
+        .filter(({ change }) => {
+          const policy = change["empirical_policy"] as { readonly retry_type?: string } | undefined
+          return policy?.retry_type === "reschedule"
+        })
+        .map(({ at }) => at),
       jobs: jobs.filter((job) => job.runId === id)
     }
   })
@@ -193,6 +213,10 @@ export const spansOf = (
   })
 
 const terminalTypes = new Set(["COMPLETED", "FAILED", "CANCELLED", "CRASHED"])
+
+/** The server's own retry: the engine waits for it inside its job. */
+export const waitsInProcess = ({ by, name, type }: StateSeen): boolean =>
+  type === "SCHEDULED" && by === "server" && name === "AwaitingRetry"
 
 /** Over for good: the legacy way to ask for a cancel has the type of an end, and is none. */
 export const isEnd = ({ name, type }: Pick<StateSeen, "name" | "type">): boolean =>

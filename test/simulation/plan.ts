@@ -51,6 +51,8 @@ export interface Plan {
   readonly settings: PlannedSettings
   /** Of every answer, in ms. */
   readonly latency: { readonly least: number; readonly most: number }
+  /** As 2.20 on SQLite under load: a claim is accepted although another one was a moment ago. */
+  readonly acceptsTwo: boolean
   /** How far the agents' own clocks are ahead of the true time, in ms, by slot. */
   readonly clocks: ReadonlyArray<number>
   readonly stopping: { readonly grace: number; readonly endsAs: "cancelled" | "failed" | "completed" }
@@ -61,15 +63,27 @@ export interface Plan {
 }
 
 const anyFlow: Effect.Effect<FlowPlan> = Effect.gen(function* () {
-  const hears = yield* oneOf<number | undefined>(5, undefined)
-  return {
+  const maybe = <A>(share: number, value: Effect.Effect<A>) =>
+    Effect.flatMap(Random.next, (drawn) => (drawn < share ? value : Effect.succeed(undefined)))
+  const all = {
     pending: yield* oneOf(1, 1, 3, 10, 60, 200),
+    waits: yield* maybe(0.1, Effect.all({ for: oneOf("image", "capacity", "secret"), seconds: oneOf(30, 1_000) })),
     startUp: yield* oneOf(1, 5, 20),
     runs: yield* oneOf(3, 20, 60, 150),
     reports: yield* oneOf("COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "CRASHED", "nothing"),
     exitCode: yield* oneOf(0, 0, 0, 1, 137),
-    ...(hears === undefined ? {} : { hearsCancel: hears })
-  } satisfies FlowPlan
+    reason: yield* maybe(0.2, oneOf("OOMKilled", "Evicted")),
+    corrected: yield* maybe(0.3, oneOf(3, 30)),
+    hearsCancel: yield* maybe(0.5, Effect.succeed(5)),
+    hooks: yield* maybe(0.3, oneOf(1, 10)),
+    flush: yield* oneOf(0, 0, 1, 25),
+    term: yield* maybe(0.5, oneOf("dies", "reports CRASHED", "reschedules")),
+    pauses: yield* maybe(
+      0.08,
+      Effect.all({ how: oneOf("paused", "suspended"), resumed: oneOf<number>(20, 90) })
+    )
+  }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as FlowPlan
 })
 
 const anySettings: Effect.Effect<PlannedSettings> = Effect.gen(function* () {
@@ -118,6 +132,7 @@ const draw = Effect.fnUntraced(function* (seed: number, replicas: number | undef
     oneLink: yield* Random.nextBoolean,
     settings: yield* anySettings,
     latency: yield* oneOf({ least: 5, most: 50 }, { least: 5, most: 400 }, { least: 50, most: 900 }),
+    acceptsTwo: yield* oneOf(true, false, false),
     clocks: yield* Effect.all(Array.from({ length: 5 }, () => oneOf(0, 0, 0, 700, -180_000, 240_000))),
     stopping: {
       grace: yield* oneOf(2, 10, 30),

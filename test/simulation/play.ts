@@ -60,6 +60,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   const world = yield* makeWorld({ line: plan.line })
   Object.assign(world.faults.latency, plan.latency)
   Object.assign(world.stopping, plan.stopping)
+  world.prefect.acceptsTwo = plan.acceptsTwo && plan.line === "2"
   for (const { due, flow: how, id, retries } of plan.runs) {
     world.scripts.set(id, flow(how))
     yield* world.addRun(id, { due: begin + due * 1000, retries })
@@ -69,7 +70,13 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   const watching = watch(world, begin, () => clock.currentTimeMillisUnsafe())
   const agents: Array<Agent> = []
   const all: Array<Agent> = []
+<<<<<<< HEAD
   const beside = Effect.fnUntraced(function* (slot: number, name: string) {
+=======
+  const processes: Array<{ name: string; slot: number; from: number; to: number }> = []
+  const replace = Effect.fnUntraced(function* (slot: number) {
+    const name = `agent-${all.length + 1}`
+>>>>>>> a4267cc (Simulation: jobs that flush their logs or are corrected, claims accepted twice, evidence of forced states and of processes; workers that play plans and make them small)
     const link = plan.oneLink ? { link: "the-agent" } : {}
     const agent = yield* startAgent(world, name, {
       settings: settingsOf(plan),
@@ -78,16 +85,25 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
       ...link
     })
     all.push(agent)
+<<<<<<< HEAD
     return agent
   })
   const replace = Effect.fnUntraced(function* (slot: number, name = `agent-${all.length + 1}`) {
     agents[slot] = yield* beside(slot, name)
+=======
+    processes.push({ name, slot, from: clock.currentTimeMillisUnsafe(), to: Number.POSITIVE_INFINITY })
+>>>>>>> a4267cc (Simulation: jobs that flush their logs or are corrected, claims accepted twice, evidence of forced states and of processes; workers that play plans and make them small)
   })
   for (let slot = 0; slot < plan.replicas; slot++) yield* replace(slot)
   const scene: Scene = { world, agents, replace, beside }
   const happened: Array<{ readonly event: EventName; readonly did: boolean }> = []
   for (const { at, event } of plan.events) {
     yield* sleepUntil(begin + at * 1000)
+    // Whatever stops a process for good, it stops it now.
+    if (event.what === "kill" || event.what === "drain") {
+      const process = processes.findLast(({ slot }) => slot === event.slot)
+      if (process !== undefined) process.to = Math.min(process.to, clock.currentTimeMillisUnsafe())
+    }
     happened.push({ event: event.what, did: yield* applyEvent(scene, event) })
   }
   yield* sleepUntil(begin + plan.peaceAt * 1000)
@@ -111,6 +127,12 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     entries,
     runs: runLives(plan, begin, entries, jobs),
     jobs,
+    processes,
+    lateStarts: watching.hits.flatMap(({ at, call, fault }) =>
+      call.name === "start" && fault.kind === "timeout" && typeof fault.lands === "number"
+        ? [{ by: call.by, lands: at + fault.lands }]
+        : []
+    ),
     trouble: troubleOf(begin, plan.events, watching.hits),
     begin,
     peaceAt: begin + plan.peaceAt * 1000,

@@ -1,5 +1,5 @@
 /**
- * The promises about runs and their jobs, I1 to I7.
+ * The promises about the states of runs: I1, I4 to I7.
  *
  * Invariant: a bound counts calm time only: time in which no fault, outage or dead agent was in the way. What no agent can
  * do is not asked of one: a job without a replica cannot be stopped, and the server has no write on a condition.
@@ -13,30 +13,21 @@ import {
   type JobLife,
   type RunLife,
   spansOf,
-  type StateSeen
+  type StateSeen,
+  waitsInProcess
 } from "./evidence.ts"
-import type { Check, Finding } from "./promise.ts"
+import { decisive, ofRuns, seconds } from "./lives.ts"
+import type { Check } from "./promise.ts"
 
-const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`
-
-const ofRuns =
-  (find: (run: RunLife, evidence: Evidence) => ReadonlyArray<Omit<Finding, "runId">>) =>
-  (evidence: Evidence): ReadonlyArray<Finding> =>
-    evidence.runs.flatMap((run) => find(run, evidence).map((each) => ({ ...each, runId: run.id })))
-
-/** Whether a SCHEDULED state waits for its engine, which is inside a job. */
-const waitsInProcess = (run: RunLife, { at }: StateSeen): boolean =>
-  run.inProcess.findLast((each) => each.at <= at)?.is === true
-
-const isWaiting = (run: RunLife, state: StateSeen): boolean =>
-  state.type === "PENDING" ||
-  (state.type === "SCHEDULED" && state.name !== "AwaitingConcurrencySlot" && !waitsInProcess(run, state))
+const isWaiting = (state: StateSeen): boolean =>
+  state.type === "PENDING" || (state.type === "SCHEDULED" && state.name !== "AwaitingConcurrencySlot")
 
 /** From when on nothing is in the way of a state that waits: it is due, and no earlier job lives. */
 const freeFrom = (run: RunLife, state: StateSeen): number =>
   Math.max(
     state.at,
     state.type === "SCHEDULED" ? (state.scheduledAt ?? run.due) : 0,
+    waitsInProcess(state) ? (run.madeClaimable.find((at) => at >= state.at) ?? Number.POSITIVE_INFINITY) : 0,
     ...run.jobs
       .filter((job) => job.at < state.at && job.over < Number.POSITIVE_INFINITY)
       .map((job) => job.over)
@@ -47,7 +38,7 @@ const waits = (run: RunLife, evidence: Evidence) => {
   const found: Array<{ from: number; to: number; calm: number; how: Array<string> }> = []
   let open: (typeof found)[number] | undefined
   for (const { from, state, to } of spansOf(run, evidence.endedAt)) {
-    if (!isWaiting(run, state)) {
+    if (!isWaiting(state)) {
       open = undefined
       continue
     }
@@ -86,57 +77,6 @@ const noRunIsLost: Check = {
   })
 }
 
-/** Both have a replica. */
-const together = (a: JobLife, b: JobLife) => ({
-  from: Math.max(a.ran, b.ran),
-  to: Math.min(a.over, b.over)
-})
-
-const oneJobAtOnce: Check = {
-  promise: "I2",
-  name: "no two jobs of a run work at once beyond the settle window",
-  bound:
-    "the settle time, two watch cycles, and the platform's grace after a stop; from when both have a replica, because nobody can stop one that has none",
-  find: ofRuns((run, evidence) => {
-    const { settle, watchInterval } = evidence.plan.settings
-    const bound = 1000 * (settle + 2 * watchInterval + evidence.plan.stopping.grace + 15)
-    return run.jobs.flatMap((job, index) =>
-      run.jobs.slice(index + 1).flatMap((other) => {
-        const { from, to } = together(job, other)
-        const calm = to > from ? calmBetween(evidence, from, Math.min(to, evidence.endedAt)) : 0
-        return calm > bound
-          ? [{ at: from, what: `${job.id} and ${other.id} worked together for ${seconds(to - from)}` }]
-          : []
-      })
-    )
-  })
-}
-
-const noGhosts: Check = {
-  promise: "I3",
-  name: "no job outlives its run",
-  bound:
-    "the linger of a main container, two syncs to notice, 30 s between the two reads that prove a deletion, 30 s until a stop is asked for again, and the platform's grace",
-  find: ofRuns((run, evidence) => {
-    const { interval, mainLinger } = evidence.plan.settings
-    const bound = 1000 * (mainLinger + 2 * interval + 30 + 30 + evidence.plan.stopping.grace + 15)
-    const ends = spansOf(run, evidence.endedAt)
-      .filter(({ state }) => isEnd(state))
-      .map(({ from, next }) => ({ from, to: next === undefined ? evidence.endedAt : next.at }))
-    const gone = run.deletedAt === undefined ? [] : [{ from: run.deletedAt, to: evidence.endedAt }]
-    return [...ends, ...gone].flatMap((over) =>
-      run.jobs.flatMap((job) => {
-        const from = Math.max(over.from, job.ran, job.at)
-        const to = Math.min(over.to, job.over)
-        const calm = to > from ? calmBetween(evidence, from, to) : 0
-        return calm > bound
-          ? [{ at: from + bound, what: `${job.id} outlived its run by ${seconds(to - from)}` }]
-          : []
-      })
-    )
-  })
-}
-
 const openTypes = new Set(["PENDING", "RUNNING", "PAUSED"])
 
 const noRunStaysOpen: Check = {
@@ -146,9 +86,11 @@ const noRunStaysOpen: Check = {
     "the settle time, two syncs, and 30 s to write it; six more syncs where the job is in no list any more, which counts as gone after five looks",
   find: ofRuns((run, evidence) => {
     const { interval, settle } = evidence.plan.settings
-    return spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
-      const inProcess = state.type === "SCHEDULED" && waitsInProcess(run, state)
-      if (!(openTypes.has(state.type) || inProcess) || state.pauseReschedule) return []
+    return spansOf(run, evidence.endedAt).flatMap(({ from, state, to: until }) => {
+      if (!(openTypes.has(state.type) || waitsInProcess(state)) || state.pauseReschedule) return []
+      // From then on it is a matter of I1.
+      const made = waitsInProcess(state) ? run.madeClaimable.find((at) => at >= from) : undefined
+      const to = made ?? until
       const own = run.jobs.filter((job) => job.at < to)
       // What is claimed and has no job yet is a matter of I1.
       const begun = state.type === "PENDING" ? own.filter((job) => job.at >= from) : own
@@ -225,13 +167,101 @@ const endsStay: Check = {
   )
 }
 
-/** The newest attempt's oldest job, which is the one that counts. */
-const decisive = (run: RunLife, at: number): JobLife | undefined => {
-  const made = run.jobs.filter((job) => job.at <= at)
-  const attemptOf = (job: JobLife) => String(job.tags["prefect.io/attempt"] ?? "")
-  const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
-  return made.find((job) => attemptOf(job) === newest)
+const nothingIsForced: Check = {
+  promise: "I6",
+  name: "no agent forces a state",
+  bound: "never",
+  find: ofRuns((run) =>
+    run.states
+      .filter((state) => state.forced && byAgent(state.by))
+      .map(({ at, by, name }) => ({ at, what: `${name} was forced by ${by}` }))
+  )
 }
+
+const endsAreWrittenOnce: Check = {
+  promise: "I6",
+  name: "replicas write an end once",
+  bound: "never the same end twice in a row: both carry the same id, and the server refuses the second",
+  find: ofRuns((run) =>
+    run.states.flatMap((state, index) => {
+      const before = run.states[index - 1]
+      const twice =
+        before !== undefined &&
+        isEnd(state) &&
+        before.type === state.type &&
+        byAgent(before.by) &&
+        byAgent(state.by)
+      return twice ? [{ at: state.at, what: `${state.name} by ${before.by}, and again by ${state.by}` }] : []
+    })
+  )
+}
+
+const claimOf = ({ message }: StateSeen): string | undefined =>
+  /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]
+
+/** From the answer to a claim to its job: an unanswered start is looked for, a workload is made. */
+const claimWithin = 45_000
+
+const claimsAreKept: Check = {
+  promise: "I1",
+  name: "who claims a run starts its job, or says why not",
+  bound: "45 s of calm time, while the claimant lives: the doubt horizon, and the time to make a workload",
+  find: ofRuns((run, evidence) =>
+    spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
+      const claim = claimOf(state)
+      if (claim === undefined || state.type !== "PENDING") return []
+      const claimant = evidence.processes.find(({ name }) => `agent ${name}` === state.by)
+      const made = run.jobs.find((job) => String(job.tags["prefect.io/attempt"]).endsWith(claim))
+      const until = Math.min(to, made?.at ?? to, claimant?.to ?? from)
+      const adopted = / \| adopts /u.test(state.message)
+      const calm = calmBetween(evidence, from, until)
+      return calm > claimWithin && !adopted
+        ? [{ at: from + claimWithin, what: `claimed by ${state.by}, who did nothing for ${seconds(calm)}` }]
+        : []
+    })
+  )
+}
+
+/** A read that proves a claim holds for 5 s, and the write takes its time. */
+const proofHolds = 8_000
+
+const pidIsOfNewest: Check = {
+  promise: "I7",
+  name: "the infrastructure PID names a job of the newest claim",
+  bound: "8 s: the proof of a claim holds for 5, and the write takes its time",
+  find: ({ entries, runs }) =>
+    entries.flatMap((entry) => {
+      if (entry.what !== "run changed" || !byAgent(entry.by)) return []
+      const id = String(entry.change["infrastructure_pid"] ?? "")
+        .split(":")
+        .at(-1)
+      const run = runs.find((each) => each.id === entry.runId)
+      const job = run?.jobs.find((each) => each.id === id)
+      const known = run?.states.filter(
+        (state) => claimOf(state) !== undefined && state.at <= entry.at - proofHolds
+      )
+      const newest = known?.at(-1)
+      if (job === undefined || newest === undefined || job.at >= newest.at) return []
+      // Claims of one round are one attempt.
+      const round = run?.states.slice(0, run.states.indexOf(newest) + 1) ?? []
+      const begun = round.findLastIndex((state) => claimOf(state) === undefined)
+      const ids = round.slice(begun + 1).map((state) => claimOf(state) ?? "")
+      const attempt = String(job.tags["prefect.io/attempt"])
+      const fits = ids.some((each) => attempt.endsWith(each)) || newest.message.includes(` adopts ${job.id}`)
+      return fits
+        ? []
+        : [
+            {
+              at: entry.at,
+              runId: entry.runId,
+              what: `${entry.by} wrote the PID of ${job.id}, of an older claim`
+            }
+          ]
+    })
+}
+
+/** `failed` counts when it was seen twice, 5 s apart. */
+const secondLook = 5_000
 
 const endsAreTrue: Check = {
   promise: "I7",
@@ -254,9 +284,11 @@ const endsAreTrue: Check = {
       if (job.ran <= state.at && job.over > state.at && !stopped) return wrong(`${job.id} runs`)
       if (state.type === "COMPLETED" && (job.stage !== "completed" || job.vanished))
         return wrong(`${job.id} is ${job.stage}`)
-      const well = job.stage === "completed" && job.exitCode === 0 && !job.vanished && !stopped
+      // What is corrected before a second look was never seen to fail.
+      const well =
+        job.stage === "completed" && !job.vanished && !stopped && job.stageAt - job.over < secondLook
       if (state.type === "CRASHED" && before.type === "RUNNING" && well)
-        return wrong(`${job.id} ended with exit code 0`)
+        return wrong(`${job.id} completed`)
       return []
     })
   )
@@ -280,12 +312,14 @@ const reportsStand: Check = {
 
 export const promisesOfRuns: ReadonlyArray<Check> = [
   noRunIsLost,
-  oneJobAtOnce,
-  noGhosts,
+  claimsAreKept,
   noRunStaysOpen,
   cancellingConverges,
   cancelledIsTrue,
   endsStay,
+  nothingIsForced,
+  endsAreWrittenOnce,
+  pidIsOfNewest,
   endsAreTrue,
   reportsStand
 ]

@@ -10,7 +10,14 @@ import type { State } from "../../../src/prefect/schemas.ts"
 export type Writer = `agent ${string}` | "engine" | "server" | "platform" | "person"
 
 export type Entry = { readonly at: number; readonly by: Writer } & (
-  | { readonly what: "state"; readonly runId: string; readonly from: State | undefined; readonly to: State }
+  | {
+      readonly what: "state"
+      readonly runId: string
+      readonly from: State | undefined
+      readonly to: State
+      /** It was written whatever the rules say. */
+      readonly forced?: boolean
+    }
   | {
       readonly what: "run changed"
       readonly runId: string

@@ -53,6 +53,8 @@ export interface FlowPlan {
   readonly corrected?: number
   /** Seconds in which the runner notices a cancel; undefined for a runner that is deaf. */
   readonly hearsCancel?: number
+  /** Seconds between its report and its end: hooks, the last of its log. */
+  readonly flush?: number
   /** Seconds of its hooks, from hearing of a cancel to reporting it. */
   readonly hooks?: number
   /** What SIGTERM does to it; undefined where nothing in the container listens. */
@@ -124,6 +126,7 @@ const engine = (job: Job, plan: FlowPlan, paused: Set<string>) =>
         yield* seconds(5)
         continue
       }
+      yield* seconds(plan.flush ?? 0)
       return yield* over(job, plan, plan.exitCode ?? 0)
     }
   })

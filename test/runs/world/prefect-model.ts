@@ -234,7 +234,8 @@ export class PrefectModel extends PrefectRecords {
       ...(resurrected ? { empirical_policy: { ...run.empirical_policy, retry_type: "reschedule" } } : {})
     }
     this.runs.put(now, after, state)
-    this.chronicle.add({ at: now, by, what: "state", runId: run.id, from: before, to: state })
+    const forced = proposed.force === true ? { forced: true } : {}
+    this.chronicle.add({ at: now, by, what: "state", runId: run.id, from: before, to: state, ...forced })
     return state
   }
 }

@@ -5,6 +5,7 @@
  */
 import { Effect, Layer, Option } from "effect"
 import { type ApiError, NotFound, Refused } from "../../../src/http/errors.ts"
+import { everyPage } from "../../../src/prefect/pages.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
 import type { Line, Moment } from "./faults.ts"
 import { served } from "./faults.ts"
@@ -96,7 +97,14 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
 
     scheduledRuns: (ask) => seen("scheduledRuns", ask.pool, ({ asOf, model }) => model.scheduled(asOf, ask)),
     readRun: (id) => seen("readRun", id, ({ asOf, model }) => model.run(id, asOf)),
-    findRuns: (filter) => seen("findRuns", filter.pool ?? "", ({ asOf, model }) => model.find(asOf, filter)),
+    findRuns: (filter) =>
+      everyPage(
+        ({ limit, offset }) =>
+          seen("findRuns", filter.pool ?? "", ({ asOf, model }) =>
+            model.find(asOf, filter).slice(offset, offset + limit)
+          ),
+        (run) => run.id
+      ),
     history: (runId) =>
       // Of a run that is not there: none, and no 404.
       call("history", runId, ({ asOf, model }) =>

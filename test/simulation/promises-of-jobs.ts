@@ -1,0 +1,164 @@
+/**
+ * The promises about the jobs of runs: I2, I3, and that a job which does its work is left to do it.
+ *
+ * Invariant: a job counts from its replica on, because nobody can stop one that has none; and only calm time counts.
+ */
+import {
+  byAgent,
+  calmBetween,
+  type Evidence,
+  isCancelling,
+  isEnd,
+  type JobLife,
+  type RunLife,
+  spansOf,
+  type StateSeen
+} from "./evidence.ts"
+import { decisive, ofRuns, seconds } from "./lives.ts"
+import type { Check } from "./promise.ts"
+
+/** Both have a replica. */
+const together = (a: JobLife, b: JobLife) => ({
+  from: Math.max(a.ran, b.ran),
+  to: Math.min(a.over, b.over)
+})
+
+const oneJobAtOnce: Check = {
+  promise: "I2",
+  name: "no two jobs of a run work at once beyond the settle window",
+  bound:
+    "the settle time, two watch cycles, and the platform's grace after a stop; from when both have a replica, because nobody can stop one that has none",
+  find: ofRuns((run, evidence) => {
+    const { settle, watchInterval } = evidence.plan.settings
+    const bound = 1000 * (settle + 2 * watchInterval + evidence.plan.stopping.grace + 15)
+    return run.jobs.flatMap((job, index) =>
+      run.jobs.slice(index + 1).flatMap((other) => {
+        const { from, to } = together(job, other)
+        const calm = to > from ? calmBetween(evidence, from, Math.min(to, evidence.endedAt)) : 0
+        return calm > bound
+          ? [{ at: from, what: `${job.id} and ${other.id} worked together for ${seconds(to - from)}` }]
+          : []
+      })
+    )
+  })
+}
+
+const noGhosts: Check = {
+  promise: "I3",
+  name: "no job outlives its run",
+  bound:
+    "the linger of a main container, two syncs to notice, 30 s between the two reads that prove a deletion, 30 s until a stop is asked for again, and the platform's grace",
+  find: ofRuns((run, evidence) => {
+    const { interval, mainLinger } = evidence.plan.settings
+    const bound = 1000 * (mainLinger + 2 * interval + 30 + 30 + evidence.plan.stopping.grace + 15)
+    const ends = spansOf(run, evidence.endedAt)
+      .filter(({ state }) => isEnd(state))
+      .map(({ from, next }) => ({ from, to: next === undefined ? evidence.endedAt : next.at }))
+    const gone = run.deletedAt === undefined ? [] : [{ from: run.deletedAt, to: evidence.endedAt }]
+    return [...ends, ...gone].flatMap((over) =>
+      run.jobs.flatMap((job) => {
+        const from = Math.max(over.from, job.ran, job.at)
+        const to = Math.min(over.to, job.over)
+        const calm = to > from ? calmBetween(evidence, from, to) : 0
+        return calm > bound
+          ? [{ at: from + bound, what: `${job.id} outlived its run by ${seconds(to - from)}` }]
+          : []
+      })
+    )
+  })
+}
+
+/** The states that a run was in at some time of a span, the last one last. */
+const statesIn = (run: RunLife, from: number, to: number): ReadonlyArray<StateSeen> =>
+  run.states.filter(
+    ({ at }, index) => at <= to && (run.states[index + 1]?.at ?? Number.POSITIVE_INFINITY) > from
+  )
+
+/** Ages come from whole seconds. */
+const wholeSecond = 1_500
+
+const hasItsLinger: Check = {
+  promise: "I3",
+  name: "a job that worked when its run ended has its linger",
+  bound: "the linger of a main container, less 1.5 s for ages in whole seconds",
+  find: ofRuns((run, { plan }) =>
+    run.jobs.flatMap((job) => {
+      const [stop] = job.stops
+      if (stop === undefined || !byAgent(stop.by)) return []
+      const state = statesIn(run, stop.at, stop.at).at(-1)
+      if (state === undefined || !isEnd(state) || state.by !== "engine" || job.ran > state.at) return []
+      const lingered = stop.at - state.at
+      return decisive(run, stop.at) === job && lingered < 1000 * plan.settings.mainLinger - wholeSecond
+        ? [{ at: stop.at, what: `${job.id} was stopped ${seconds(lingered)} after its run ended` }]
+        : []
+    })
+  )
+}
+
+/** The read that confirms a stop may be 5 s old where the server is slow, and the stop takes its time. */
+const confirmedWithin = 7_000
+
+const mayStop = (state: StateSeen): boolean =>
+  isEnd(state) || isCancelling(state) || state.type === "SCHEDULED" || state.pauseReschedule
+
+const workIsNotStopped: Check = {
+  promise: "I7",
+  name: "no job that does its work for an open run is stopped",
+  bound:
+    "unless in the last 7 s its run was over, cancelling, not to run now or deleted, another attempt or double was there, or it did not start in time",
+  find: ofRuns((run, { plan }) =>
+    run.jobs.flatMap((job) => {
+      const [stop] = job.stops
+      if (stop === undefined || !byAgent(stop.by)) return []
+      const since = stop.at - confirmedWithin
+      const deleted = run.deletedAt !== undefined && run.deletedAt <= stop.at
+      const slow = Math.min(job.ran, stop.at) - job.at >= 1000 * plan.settings.startTimeout - wholeSecond
+      const alone = decisive(run, stop.at) === job
+      const claimedAnew = run.states.some(
+        ({ at, type }) => type === "PENDING" && at > job.at && at <= stop.at
+      )
+      if (deleted || slow || !alone || claimedAnew || statesIn(run, since, stop.at).some(mayStop)) return []
+      return [
+        {
+          at: stop.at,
+          what: `${job.id} was stopped by ${stop.by} while its run was ${statesIn(run, stop.at, stop.at).at(-1)?.name}`
+        }
+      ]
+    })
+  )
+}
+
+/** The proof that a run is ours holds for 5 s, and a start takes its time. */
+const provenWithin = 8_000
+
+const nothingStartsForTheDead: Check = {
+  promise: "I3",
+  name: "no job is made for a run that is over",
+  bound:
+    "8 s after its end: the proof of a claim holds for 5, and the start takes its time; but for a start that the service performs long after it was sent",
+  find: ofRuns((run, { lateStarts }) =>
+    run.jobs.flatMap((job) => {
+      if (!byAgent(job.by)) return []
+      const late = lateStarts.some((each) => each.by === job.by && Math.abs(each.lands - job.at) < 2_000)
+      const states = statesIn(run, job.at - provenWithin, job.at)
+      const over = states.every((state) => isEnd(state) || isCancelling(state))
+      const deleted = run.deletedAt !== undefined && run.deletedAt < job.at - provenWithin
+      return !late && (over || deleted)
+        ? [
+            {
+              at: job.at,
+              what: `${job.id} was made by ${job.by} although the run was ${states.at(-1)?.name}`
+            }
+          ]
+        : []
+    })
+  )
+}
+
+export const promisesOfJobs: ReadonlyArray<Check> = [
+  oneJobAtOnce,
+  noGhosts,
+  hasItsLinger,
+  workIsNotStopped,
+  nothingStartsForTheDead
+]
