@@ -70,13 +70,8 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   const watching = watch(world, begin, () => clock.currentTimeMillisUnsafe())
   const agents: Array<Agent> = []
   const all: Array<Agent> = []
-<<<<<<< HEAD
-  const beside = Effect.fnUntraced(function* (slot: number, name: string) {
-=======
   const processes: Array<{ name: string; slot: number; from: number; to: number }> = []
-  const replace = Effect.fnUntraced(function* (slot: number) {
-    const name = `agent-${all.length + 1}`
->>>>>>> a4267cc (Simulation: jobs that flush their logs or are corrected, claims accepted twice, evidence of forced states and of processes; workers that play plans and make them small)
+  const beside = Effect.fnUntraced(function* (slot: number, name: string) {
     const link = plan.oneLink ? { link: "the-agent" } : {}
     const agent = yield* startAgent(world, name, {
       settings: settingsOf(plan),
@@ -85,14 +80,11 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
       ...link
     })
     all.push(agent)
-<<<<<<< HEAD
+    processes.push({ name, slot, from: clock.currentTimeMillisUnsafe(), to: Number.POSITIVE_INFINITY })
     return agent
   })
   const replace = Effect.fnUntraced(function* (slot: number, name = `agent-${all.length + 1}`) {
     agents[slot] = yield* beside(slot, name)
-=======
-    processes.push({ name, slot, from: clock.currentTimeMillisUnsafe(), to: Number.POSITIVE_INFINITY })
->>>>>>> a4267cc (Simulation: jobs that flush their logs or are corrected, claims accepted twice, evidence of forced states and of processes; workers that play plans and make them small)
   })
   for (let slot = 0; slot < plan.replicas; slot++) yield* replace(slot)
   const scene: Scene = { world, agents, replace, beside }
