@@ -1,15 +1,107 @@
 /**
- * `npm run simulate`: what plays the agent without services.
+ * `npm run simulate`: plays worlds full of trouble, audits each, and shows that the audit would notice.
  *
+ *   npm run simulate -- --seeds N        that many worlds, and the regressions first
+ *                       --seed S         the first seed; 1 unless given. Alone: this one world, with its story
+ *                       --replicas K     in every world; drawn by the seed unless given
+ *                       --mutants        every mutant of the program has to be caught
+ *                       --workers W      processes at once; as many as there are cores
+ *   npm run simulate -- --plan FILE      one world as it is written there
+ *                       --mutant NAME    with one mutant of the program
  *   npm run simulate -- --replay FILE    decides a recorded flight anew; exit code 1 when a decision differs
+ *
+ * The last line is `N seeds, N run-lives, N violations, … s`; the exit code is 1 on any violation, on a mutant that was not
+ * caught, and, with 500 seeds or more, on a kind of trouble that never happened.
  */
+import { readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { options } from "../../scripts/local/script.ts"
+import { askAll, askOne } from "./crew.ts"
+import { huntMutants } from "./hunt.ts"
+import type { Plan } from "./plan.ts"
+import { regressions } from "./regressions.ts"
 import { replayFile } from "./replay.ts"
+import { missing, table, type Tally, tally } from "./tally.ts"
+import { writeTold } from "./told.ts"
+import type { Task } from "./worker.ts"
 
-const { replay } = options(["replay"], [])
-if (replay === undefined) {
-  console.error("--replay FILE is needed: what `agent explain RUN --export FILE` wrote")
-  process.exitCode = 1
-} else {
-  process.exitCode = replayFile(replay, (line) => console.log(line))
+const print = (line: string) => console.log(line)
+const given = options(["seeds", "seed", "replicas", "plan", "mutant", "workers", "replay"], ["mutants"])
+const whole = (name: "seeds" | "seed" | "replicas" | "workers"): number | undefined => {
+  const text = given[name]
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} needs a whole number, not ${text}`)
+  return value
 }
+
+/** From how many seeds on every kind of trouble has to have happened. */
+const enoughForAll = 500
+/** Violations that are told with their story. */
+const mostTold = 3
+
+const replicas = whole("replicas")
+const first = whole("seed") ?? 1
+const alone = given.seed !== undefined && given.seeds === undefined
+const seeds = whole("seeds") ?? (alone ? 1 : given.mutants === true ? 0 : 100)
+const workers = whole("workers") ?? Math.min(2, availableParallelism())
+const begun = performance.now()
+
+const tellAll = async (plans: ReadonlyArray<Plan>, mutant: string | undefined) => {
+  for (const plan of plans.slice(0, mostTold)) {
+    const answer = await askOne({ tell: plan, within: 60_000 }, mutant)
+    if ("told" in answer) for (const line of writeTold(plan, answer.told, mutant)) print(line)
+  }
+}
+
+const onePlan = async (plan: Plan): Promise<number> => {
+  const answer = await askOne({ tell: plan, within: 0 }, given.mutant)
+  if (!("told" in answer)) return 1
+  for (const line of writeTold(plan, answer.told, given.mutant)) print(line)
+  return answer.told.violations.length === 0 ? 0 : 1
+}
+
+const manySeeds = async (): Promise<{ readonly counts: Tally; readonly bad: ReadonlyArray<Plan> }> => {
+  const counts = tally()
+  const bad: Array<Plan> = []
+  const tasks = function* (): Iterable<Task> {
+    if (!alone)
+      for (const { plan } of regressions)
+        yield typeof plan === "number" ? { play: plan, replicas: undefined } : { plan }
+    for (let seed = first; seed < first + seeds; seed++) yield { play: seed, replicas }
+  }
+  let last = begun
+  await askAll(tasks(), workers, given.mutant, (answer) => {
+    if (!("result" in answer)) return true
+    counts.add(answer.result)
+    if (answer.plan !== undefined) {
+      bad.push(answer.plan)
+      const [worst] = answer.result.violations
+      print(
+        `seed ${answer.result.seed}: ${worst?.promise} broken (${worst?.check}): ${worst?.runId ?? ""} ${worst?.what}`
+      )
+    }
+    if (performance.now() - last > 15_000) {
+      last = performance.now()
+      print(`… ${counts.seeds} seeds, ${counts.runs} run-lives, ${bad.length} with violations`)
+    }
+    return true
+  })
+  return { counts, bad }
+}
+
+const run = async (): Promise<number> => {
+  if (given.replay !== undefined) return replayFile(given.replay, print)
+  if (given.plan !== undefined) return onePlan(JSON.parse(readFileSync(given.plan, "utf8")) as Plan)
+  const { bad, counts } = await manySeeds()
+  await tellAll(bad, given.mutant)
+  const never = seeds >= enoughForAll ? missing(counts) : []
+  if (!alone && seeds > 0) for (const line of table(counts)) print(line)
+  for (const kind of never) print(`never happened: ${kind}`)
+  const escaped = given.mutants === true ? await huntMutants(workers, print) : 0
+  const seconds = Math.round((performance.now() - begun) / 1000)
+  print(`${counts.seeds} seeds, ${counts.runs} run-lives, ${counts.violations} violations, ${seconds} s`)
+  return counts.violations + never.length + escaped > 0 ? 1 : 0
+}
+
+process.exitCode = await run()

@@ -67,7 +67,10 @@ const anyFlow: Effect.Effect<FlowPlan> = Effect.gen(function* () {
     Effect.flatMap(Random.next, (drawn) => (drawn < share ? value : Effect.succeed(undefined)))
   const all = {
     pending: yield* oneOf(1, 1, 3, 10, 60, 200),
-    waits: yield* maybe(0.1, Effect.all({ for: oneOf("image", "capacity", "secret"), seconds: oneOf(30, 1_000) })),
+    waits: yield* maybe(
+      0.1,
+      Effect.all({ for: oneOf("image", "capacity", "secret"), seconds: oneOf(30, 1_000) })
+    ),
     startUp: yield* oneOf(1, 5, 20),
     runs: yield* oneOf(3, 20, 60, 150),
     reports: yield* oneOf("COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "CRASHED", "nothing"),

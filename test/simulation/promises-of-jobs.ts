@@ -6,7 +6,6 @@
 import {
   byAgent,
   calmBetween,
-  type Evidence,
   isCancelling,
   isEnd,
   type JobLife,

@@ -10,7 +10,6 @@ import {
   type Evidence,
   isCancelling,
   isEnd,
-  type JobLife,
   type RunLife,
   spansOf,
   type StateSeen,
@@ -287,8 +286,7 @@ const endsAreTrue: Check = {
       // What is corrected before a second look was never seen to fail.
       const well =
         job.stage === "completed" && !job.vanished && !stopped && job.stageAt - job.over < secondLook
-      if (state.type === "CRASHED" && before.type === "RUNNING" && well)
-        return wrong(`${job.id} completed`)
+      if (state.type === "CRASHED" && before.type === "RUNNING" && well) return wrong(`${job.id} completed`)
       return []
     })
   )

@@ -1,0 +1,59 @@
+/**
+ * Proves that the audit notices: every mutant of the program has to break a promise in some world.
+ *
+ * Invariant: a mutant that no world catches, or whose text is not in the source any more, is a failure.
+ */
+import { caughtBy } from "./caught.ts"
+import { askAll } from "./crew.ts"
+import { type Mutant, mutants } from "./mutants.ts"
+import { mutated } from "./plant.ts"
+import type { Result } from "./simulate.ts"
+import type { Task } from "./worker.ts"
+
+/** Further seeds that are tried for one that its own seed does not catch any more. */
+const mostTried = 300
+
+const worldsFor = function* (mutant: Mutant): Iterable<Task> {
+  const known = caughtBy[mutant.name]
+  if (mutant.plan !== undefined) return yield { plan: mutant.plan }
+  if (known !== undefined) yield { play: known, replicas: undefined }
+  for (let seed = 1; seed <= mostTried; seed++) yield { play: seed, replicas: undefined }
+}
+
+const hunt = async (mutant: Mutant): Promise<Result | undefined> => {
+  let caught: Result | undefined
+  await askAll(worldsFor(mutant), 1, mutant.name, (answer) => {
+    if ("result" in answer && answer.result.violations.length > 0) caught ??= answer.result
+    return caught === undefined
+  })
+  return caught
+}
+
+/** How many escaped. */
+export const huntMutants = async (workers: number, print: (line: string) => void): Promise<number> => {
+  let escaped = 0
+  const left = [...mutants]
+  const one = async () => {
+    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+      if (mutated(mutant) === undefined) {
+        escaped++
+        print(`mutant "${mutant.name}": STALE, its text is not once in ${mutant.file}`)
+        continue
+      }
+      const caught = await hunt(mutant).catch((error: Error) => error)
+      if (caught === undefined || caught instanceof Error) {
+        escaped++
+        print(`mutant "${mutant.name}": NOT CAUGHT${caught === undefined ? "" : ` (${caught.message})`}`)
+        continue
+      }
+      const [first] = caught.violations
+      const expected = caught.violations.some(({ promise }) => promise === mutant.promise)
+      print(
+        `mutant "${mutant.name}" -> seed ${caught.seed} -> ${first?.promise}: ${first?.what}${expected ? "" : ` (not ${mutant.promise})`}`
+      )
+    }
+  }
+  await Promise.all(Array.from({ length: workers }, one))
+  print(`${mutants.length} mutants, ${escaped} not caught`)
+  return escaped
+}

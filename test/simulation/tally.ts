@@ -1,0 +1,59 @@
+/**
+ * Counts over many worlds: how many were played, what was found, and how often each kind of trouble happened.
+ *
+ * Invariant: trouble counts when it hit something, not when it was planned.
+ */
+import { eventNames } from "../runs/world/events.ts"
+import type { Result } from "./simulate.ts"
+
+export interface Tally {
+  seeds: number
+  runs: number
+  violations: number
+  readonly fired: Map<string, number>
+  readonly add: (result: Result) => void
+}
+
+export const tally = (): Tally => {
+  const counts: Tally = {
+    seeds: 0,
+    runs: 0,
+    violations: 0,
+    fired: new Map(),
+    add: ({ fired, runs, violations }) => {
+      counts.seeds++
+      counts.runs += runs
+      counts.violations += violations.length
+      for (const [kind, count] of Object.entries(fired)) {
+        counts.fired.set(kind, (counts.fired.get(kind) ?? 0) + count)
+      }
+    }
+  }
+  return counts
+}
+
+/** Faults that a call can be hit by; those that are drawn by chance must all have hit one. */
+const faults = [
+  "refused",
+  "reset, it took effect",
+  "reset, nothing happened",
+  "503, it took effect",
+  "503, nothing happened",
+  "429",
+  "429 with Retry-After",
+  "timeout, it took effect",
+  "timeout, it takes effect late",
+  "timeout, nothing happened",
+  "slow",
+  "stale"
+] as const
+
+export const missing = ({ fired }: Tally): ReadonlyArray<string> =>
+  [...eventNames.map((name) => `event: ${name}`), ...faults.map((name) => `fault: ${name}`)].filter(
+    (kind) => !fired.has(kind)
+  )
+
+export const table = ({ fired }: Tally): ReadonlyArray<string> =>
+  [...fired]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([kind, count]) => `${String(count).padStart(9)}  ${kind}`)
