@@ -202,7 +202,8 @@ const readConfiguration = (
   const settings = forwardedSettings(source.settings)
   const configuredName = fields.text("name")
   const name = (configuredName && nameInContext(configuredName, source, semantics)) || source.run.name
-  const command = fields.text("command")?.trim() || flowRunCommand(source.settings, semantics).join(" ")
+  const givenCommand = fields.text("command")
+  const command = givenCommand?.trim() ? givenCommand : flowRunCommand(source.settings, semantics).join(" ")
   const about = {
     runId: source.run.id,
     workerName: source.workerName,
@@ -212,11 +213,11 @@ const readConfiguration = (
   const env = mergeEnvironments(
     settings,
     runEnvironment(about, semantics),
-    envTexts(fields.record("env"), "env", semantics.coercesEnv, problems)
+    envTexts(requiredRecord(fields, "env"), "env", true, problems)
   )
   const labels = {
     ...workerLabels(source, semantics),
-    ...labelTexts(fields.record("labels"), "labels", problems)
+    ...labelTexts(requiredRecord(fields, "labels"), "labels", problems)
   }
   const config = valueAt(populated, "config") == null ? null : fields.record("config")
   const org = nameOfLink(fields.text("org")) ?? injected.org
@@ -239,20 +240,23 @@ const readConfiguration = (
     ),
     stream_output: fields.required("stream_output", (each) => fields.truth(each), true)
   }
-  const given = withMetadata(fields.record("job_manifest"), hasManifest ? gvc : undefined)
+  const ownManifest = withMetadata(fields.record("job_manifest"), hasManifest ? gvc : undefined)
   if (valueAt(populated, "job_manifest") === null) {
     fields.problem("job_manifest", "none is not an allowed value", "Give a Kubernetes Job manifest.")
   } else if (isRecord(populated["job_manifest"])) {
-    problems.push(...skeletonProblems(given, "job_manifest"))
+    problems.push(...skeletonProblems(ownManifest, "job_manifest"))
   }
   const manifest = fillManifest(
-    given,
+    ownManifest,
     { labels, environment: env, name, command, image: prefectImage(source.version), semantics },
     "job_manifest",
     problems
   )
   return { configuration: { ...configuration, job_manifest: manifest }, problems }
 }
+
+const requiredRecord = (fields: Fields, name: string): JsonRecord =>
+  fields.required(name, (each) => fields.record(each), {})
 
 const namesContext = (configuration: unknown): boolean =>
   variablesIn(recordOf(configuration)["name"]).has("ctx")

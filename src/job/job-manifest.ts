@@ -95,7 +95,7 @@ export const withMetadata = (manifest: JsonRecord, namespace: string | undefined
     ...manifest,
     metadata: {
       ...metadata,
-      labels: metadata["labels"] ?? {},
+      labels: Object.hasOwn(metadata, "labels") ? metadata["labels"] : {},
       ...(namespace === undefined ? {} : { namespace: metadata["namespace"] ?? namespace })
     }
   }

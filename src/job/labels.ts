@@ -72,7 +72,8 @@ export const labelTexts = (labels: JsonRecord, path: string, problems: Array<Pro
   Object.fromEntries(
     Object.entries(labels).map(([key, value]) => {
       if (value === null || typeof value === "object") {
-        problems.push({ path: `${path}.${key}`, rule: "str type expected", remedy: "Give a text." })
+        const rule = value === null ? "none is not an allowed value" : "str type expected"
+        problems.push({ path: `${path}.${key}`, rule, remedy: "Give a text." })
       }
       return [key, pythonStr(value)]
     })

@@ -31,9 +31,10 @@ export const explainingEntry =
     return origin === undefined ? problem : withOrigin(problem, `variable "env", ${setBy(trace, origin)}`)
   }
 
+/** Behind the rule as it stands, period and all: users of the Python reference know its texts. */
 const withOrigin = (problem: Problem, origin: string): Problem => ({
   ...problem,
-  rule: `${problem.rule.replace(/\.$/u, "")} (${origin})`
+  rule: `${problem.rule} (${origin})`
 })
 
 const originAt = (trace: Trace, path: string): string | undefined => {

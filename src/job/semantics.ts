@@ -13,8 +13,6 @@ export interface Semantics {
   readonly ignoresNullDefaults: boolean
   /** The default of `env` is laid over a literal `env` of the template (3.4.25); before, it replaced it. */
   readonly mergesDefaultEnv: boolean
-  /** Env values of any type become text (3.0); before, only numbers and booleans did. */
-  readonly coercesEnv: boolean
   /** Entries of a manifest's own env list give way to ours of that name (3.0); before, both were sent. */
   readonly dropsRepeatedEnv: boolean
   /** `{{ prefect.blocks… }}` may stand inside text (3.7.0). */
@@ -48,7 +46,6 @@ export const semanticsOf = (version: string): Semantics => {
     dottedKeys: from(3, 6, 5),
     ignoresNullDefaults: from(3, 0, 0),
     mergesDefaultEnv: from(3, 4, 25),
-    coercesEnv: from(3, 0, 0),
     dropsRepeatedEnv: from(3, 0, 0),
     inlineBlocks: from(3, 7, 0),
     workPoolLabels: from(3, 2, 13),

@@ -75,7 +75,7 @@ const defaultsOf = (schema: unknown, { ignoresNullDefaults }: Semantics): JsonRe
 const layered = (deployment: JsonRecord, run: JsonRecord, problems: Array<Problem>): JsonRecord => {
   const below = valueAt(deployment, "env")
   if (!isRecord(below) || !Object.hasOwn(run, "env")) return { ...deployment, ...run }
-  const above = run["env"] ?? {}
+  const above = run["env"]
   if (!isRecord(above)) problems.push(notAnObject("env"))
   return { ...deployment, ...run, env: { ...below, ...recordOf(above) } }
 }

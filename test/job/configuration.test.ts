@@ -89,12 +89,14 @@ describe("the environment of a job", () => {
     expect(env({ version: "3.6.16" })).not.toHaveProperty("PREFECT__WORKER_NAME")
   })
 
-  it("takes numbers and truth values; objects become text on 3.x and are a problem on 2.20", () => {
+  it("takes values of any type as text, as the Python worker does on both lines; but no null in place of the whole", () => {
     const deployment = { env: { N: 5, T: true, O: { a: [1] } } }
-    expect(env({ deployment })).toMatchObject({ N: "5", T: "True", O: "{'a': [1]}" })
-    expect(refusals({ deployment, version: "2.20.25" })).toEqual([
-      'env.O: str type expected (variable "env", set by the deployment "nightly")'
-    ])
+    for (const version of ["2.20.25", "3.8.8"]) {
+      expect(env({ deployment, version })).toMatchObject({ N: "5", T: "True", O: "{'a': [1]}" })
+      expect(refusals({ deployment: { env: null }, version })).toHaveLength(1)
+      expect(refusals({ deployment, run: { env: null }, version })).toHaveLength(1)
+      expect(refusals({ deployment: { labels: null }, version })[0]).toContain("none is not an allowed value")
+    }
   })
 
   it("never shows the agent's own token to a template", () => {
@@ -265,7 +267,7 @@ describe("options", () => {
     const run = { pod_watch_timeout_seconds: "later", labels: { a: null } }
     expect([...refusals({ deployment, run })].sort()).toEqual([
       'job_watch_timeout_seconds: value is not a valid integer (variable "job_watch_timeout_seconds", set by the deployment "nightly")',
-      'labels.a: str type expected (variable "labels", set by the flow run)',
+      'labels.a: none is not an allowed value (variable "labels", set by the flow run)',
       'pod_watch_timeout_seconds: value is not a valid integer (variable "pod_watch_timeout_seconds", set by the flow run)',
       'stream_output: value could not be parsed to a boolean (variable "stream_output", set by the deployment "nightly")'
     ])

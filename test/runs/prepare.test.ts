@@ -270,13 +270,13 @@ describe("what runs are made from", () => {
           { job_variables: { env: { K_CONFIGURATION: "x" } } }
         )
         expect(refused).toContain(
-          'K_SERVICE is set by the platform itself (variable "env", a default of the pool).'
+          'K_SERVICE is set by the platform itself. (variable "env", a default of the pool).'
         )
         expect(refused).toContain(
-          'K_REVISION is set by the platform itself (variable "env", set by the deployment "nightly").'
+          'K_REVISION is set by the platform itself. (variable "env", set by the deployment "nightly").'
         )
         expect(refused).toContain(
-          'K_CONFIGURATION is set by the platform itself (variable "env", set by the flow run).'
+          'K_CONFIGURATION is set by the platform itself. (variable "env", set by the flow run).'
         )
       })
   )
