@@ -22,7 +22,7 @@ import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
 import { adoptions, type History, placesOf, readHistory, rivalsOf } from "./history.ts"
-import { attemptTag, type CurrentAttempt, type Located, sortOut, tagOf } from "./normalise.ts"
+import { attemptTag, type CurrentAttempt, isFinal, type Located, sortOut, tagOf } from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
 import { placeFromText, type Places } from "./places.ts"
 
@@ -170,7 +170,9 @@ const search = Effect.fnUntraced(function* (
     concurrency: 4
   })).flat()
   const sorted = sortOut(all, attempt, adoptions(history))
-  if (sorted.current !== undefined) return found(memory, sorted.current, sorted.strays)
+  if (sorted.current !== undefined && !isReplaced(sorted.current, attempt, history)) {
+    return found(memory, sorted.current, sorted.strays)
+  }
   if (unreachable.length > 0) {
     return noCredential(unreachable.join(", "))
   }
@@ -211,6 +213,15 @@ const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, { claims }: 
   }
   const newest = claims.at(-1)
   return newest === undefined || newest.transitionId === transition || newest.adopts === command.id
+}
+
+/** A job that is over tells nothing of a run that was claimed anew since: that claim's own job is not to be found. */
+const isReplaced = ({ command }: Located, { transitionId }: CurrentAttempt, history: History): boolean => {
+  const newest = history.claims.at(-1)
+  if (transitionId !== undefined || newest === undefined || !isFinal(command)) return false
+  const transition = transitionOf(tagOf(command, attemptTag) ?? "")
+  const round = [newest, ...rivalsOf(history, newest.transitionId)]
+  return !round.some((claim) => claim.transitionId === transition || claim.adopts === command.id)
 }
 
 const withPlace = (places: ReadonlyArray<Place>, extra: Place): ReadonlyArray<Place> =>
