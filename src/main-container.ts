@@ -1,6 +1,7 @@
 /** The program as it goes into a container: every command but the emulator. */
 import { Command } from "effect/cli"
 import { blocks } from "./cli/blocks.ts"
+import { cleanup } from "./cli/cleanup.ts"
 import { explain } from "./cli/explain.ts"
 import { job } from "./cli/job.ts"
 import { plan } from "./cli/plan.ts"
@@ -8,4 +9,4 @@ import { pool } from "./cli/pool.ts"
 import { run } from "./cli/run.ts"
 import { root, start } from "./cli/start.ts"
 
-run(root.pipe(Command.withSubcommands([start, pool, blocks, job, plan, explain])))
+run(root.pipe(Command.withSubcommands([start, pool, blocks, job, plan, explain, cleanup])))

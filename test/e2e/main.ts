@@ -13,6 +13,7 @@ import { world } from "../../scripts/local/world.ts"
 import { agentPoolTests } from "./agent-pool.ts"
 import { badInputTests } from "./bad-input.ts"
 import { blocksTests } from "./blocks.ts"
+import { cleanupTests } from "./cleanup.ts"
 import { cplnJobTests } from "./cpln-job.ts"
 import { endingTests } from "./endings.ts"
 import { explainTests } from "./explain.ts"
@@ -51,6 +52,7 @@ const main = Effect.fnUntraced(function* () {
         blocksTests,
         cplnJobTests,
         planTests,
+        cleanupTests,
         explainTests,
         secretTests,
         // Deployments of 3.x bring no infrastructure of their own.
