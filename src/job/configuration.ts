@@ -213,11 +213,11 @@ const readConfiguration = (
   const env = mergeEnvironments(
     settings,
     runEnvironment(about, semantics),
-    envTexts(requiredRecord(fields, "env"), "env", true, problems)
+    envTexts(fields.requiredRecord("env"), "env", true, problems)
   )
   const labels = {
     ...workerLabels(source, semantics),
-    ...labelTexts(requiredRecord(fields, "labels"), "labels", problems)
+    ...labelTexts(fields.requiredRecord("labels"), "labels", problems)
   }
   const config = valueAt(populated, "config") == null ? null : fields.record("config")
   const org = nameOfLink(fields.text("org")) ?? injected.org
@@ -254,9 +254,6 @@ const readConfiguration = (
   )
   return { configuration: { ...configuration, job_manifest: manifest }, problems }
 }
-
-const requiredRecord = (fields: Fields, name: string): JsonRecord =>
-  fields.required(name, (each) => fields.record(each), {})
 
 const namesContext = (configuration: unknown): boolean =>
   variablesIn(recordOf(configuration)["name"]).has("ctx")

@@ -69,6 +69,11 @@ export class Fields {
     return read(name) ?? fallback
   }
 
+  /** Missing is an empty one. */
+  requiredRecord(name: string): JsonRecord {
+    return this.required(name, (each) => this.record(each), {})
+  }
+
   problem(name: string, rule: string, remedy: string): undefined {
     this.problems.push({ path: `${this.#prefix}${name}`, rule, remedy })
     return undefined

@@ -130,6 +130,10 @@ const readBlock = (source: InfrastructureSource, data: JsonRecord): ReadBlock =>
   const fields = new Fields(data)
   const { problems } = fields
   const semantics = semanticsOf(source.version)
+  const type = valueAt(data, "type") ?? blockType
+  if (type !== blockType) {
+    fields.problem("type", `unexpected value; permitted: '${blockType}'`, "Leave it out.")
+  }
   const command = fields.list("command")?.map((word) => commandWord(word, fields)) ?? []
   const job = valueAt(data, "job") === undefined ? emptyJob : fields.record("job")
   problems.push(...skeletonProblems(job, "job", emptyJob))
@@ -151,21 +155,21 @@ const readBlock = (source: InfrastructureSource, data: JsonRecord): ReadBlock =>
   const image = fields.text("image") || null
   const ownImage = recordOf(containersOf(job)[0])["image"]
   const prepared: PreparedBlock = {
-    type: "cpln-infrastructure",
+    type: blockType,
     name: fields.text("name") || source.run.name,
     command: command.length > 0 ? command : flowRunCommand(source.settings, semantics),
     env: {
       PREFECT__FLOW_RUN_ID: source.run.id,
-      ...envTexts(fields.record("env"), "env", false, problems)
+      ...envTexts(fields.requiredRecord("env"), "env", false, problems)
     },
     labels: {
       ...agentLabels({ ...source, pool: undefined, workerName: undefined }, semantics),
-      ...labelTexts(fields.record("labels"), "labels", problems)
+      ...labelTexts(fields.requiredRecord("labels"), "labels", problems)
     },
     org,
     namespace,
     location,
-    service_account_name: fields.text("service_account_name") || null,
+    service_account_name: fields.text("service_account_name") ?? null,
     job_type: jobType,
     image: image ?? (ownImage ? null : prefectImage(source.version)),
     job_watch_timeout_seconds: fields.integer("job_watch_timeout_seconds") ?? null,
@@ -179,6 +183,8 @@ const readBlock = (source: InfrastructureSource, data: JsonRecord): ReadBlock =>
   return { prepared, job, config, patch, problems }
 }
 
+const blockType = "cpln-infrastructure"
+
 /** The least that a block's job may be; unlike a pool's manifest, it must have an env list to add to. */
 const emptyJob = skeleton({ env: [] })
 
@@ -190,7 +196,7 @@ const commandWord = (word: unknown, fields: Fields): string => {
 
 const readPatch = (data: JsonRecord, fields: Fields): ReadonlyArray<unknown> => {
   const given = valueAt(data, "customizations")
-  if (typeof given !== "string") return fields.list("customizations") ?? []
+  if (typeof given !== "string") return fields.required("customizations", (name) => fields.list(name), [])
   const unreadable = () => {
     fields.problem(
       "customizations",
@@ -279,9 +285,7 @@ const buildJob = (source: InfrastructureSource, { prepared, job }: ReadBlock): J
         ...template,
         spec: {
           ...recordOf(template["spec"]),
-          ...(prepared.service_account_name === null
-            ? {}
-            : { serviceAccountName: prepared.service_account_name }),
+          ...(prepared.service_account_name ? { serviceAccountName: prepared.service_account_name } : {}),
           containers: [
             {
               ...container,

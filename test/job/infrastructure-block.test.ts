@@ -52,6 +52,16 @@ const containerOf = (step: { readonly job: Readonly<Record<string, unknown>> }) 
 }
 
 describe("an infrastructure block", () => {
+  it("is refused for what the Python class refuses: null where it wants an object or a list, another type", () => {
+    expect(rules({ env: null, labels: null, customizations: null, type: "kubernetes-job" })).toEqual([
+      "type: unexpected value; permitted: 'cpln-infrastructure'",
+      "customizations: none is not an allowed value",
+      "env: none is not an allowed value",
+      "labels: none is not an allowed value"
+    ])
+    expect(rules({ type: "cpln-infrastructure", service_account_name: "", image: null })).toEqual([])
+  })
+
   it("gives its manifest the block's fields: they win, and env comes after the manifest's own", () => {
     const step = prepared({ env: { A: "1", PREFECT_API_URL: null }, image: "b:1", name: "Nightly (EU)" })
     expect(containerOf(step)).toEqual({
