@@ -17,10 +17,12 @@ import { run as slugs } from "./vectors-adapters/slugs.ts"
 import {
   type Adapter,
   isObject,
+  type Json,
   type JsonObject,
   listOf,
   objectOf,
   type Outcome,
+  textOf,
   type VectorCase,
   type VectorFile
 } from "./vectors-adapters/vector.ts"
@@ -60,6 +62,21 @@ const readJson = (path: string): JsonObject => {
   return isObject(content) ? content : {}
 }
 
+/** What is no case counts as one all the same: it fails, and the others are judged. */
+const asCase = (each: Json, index: number): VectorCase => {
+  const { defect, expected, expectedAnyOf, family, id, input, output, title } = objectOf(each)
+  return {
+    id: textOf(id) ?? `case ${index + 1}`,
+    title: textOf(title) ?? "",
+    family: textOf(family) ?? "",
+    input: objectOf(input),
+    output: objectOf(output),
+    ...(defect === undefined || defect === null ? {} : { defect: String(defect) }),
+    ...(isObject(expected) ? { expected } : {}),
+    ...(Array.isArray(expectedAnyOf) ? { expectedAnyOf: expectedAnyOf.map(objectOf) } : {})
+  }
+}
+
 const outcomesOf = async (path: string, directory: string): Promise<ReadonlyArray<Outcome>> => {
   const broken = (text: string): ReadonlyArray<Outcome> => [
     { id: basename(path), title: path, failures: [text] }
@@ -73,7 +90,7 @@ const outcomesOf = async (path: string, directory: string): Promise<ReadonlyArra
       kind,
       path,
       content,
-      cases: listOf(content["cases"]) as unknown as ReadonlyArray<VectorCase>,
+      cases: listOf(content["cases"]).map(asCase),
       sibling: (other) => siblingOf(directory, other)
     }
     return await adapter(file)
@@ -91,8 +108,9 @@ const siblingOf = (directory: string, kind: string): JsonObject | undefined => {
 }
 
 const main = async (directory: string): Promise<number> => {
-  const files = readdirSync(directory)
-    .filter((name) => name.endsWith(".json"))
+  const files = readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.name.endsWith(".json") && !entry.isDirectory())
+    .map(({ name }) => name)
     .sort()
   if (files.length === 0) {
     console.error(`No vectors (*.json) in ${directory}`)

@@ -98,13 +98,24 @@ const renaming = (names: Judging["workloadName"]): SameText => {
 const isEqual = (expected: Json, got: Json | undefined, same: SameText): boolean =>
   differences(expected, got, same).length === 0
 
+/** Written for Python or for JavaScript: flags may stand in front, and more may be escaped than has to be. */
+const expression = (source: string): RegExp => {
+  const [, flags = "", body = ""] = /^(?:\(\?([ims]+)\))?([^]*)$/u.exec(source) ?? []
+  const plain = body.replaceAll("(?P<", "(?<")
+  try {
+    return new RegExp(plain, `u${flags}`)
+  } catch {
+    return new RegExp(plain, flags)
+  }
+}
+
 /** A matcher of the README, or a plain value. */
 export const holds = (expected: Json, got: Json | undefined, same: SameText = exactly): boolean => {
   if (isObject(expected) && Object.keys(expected).length === 1) {
     const [name = "", wanted = null] = Object.entries(expected)[0] ?? []
     switch (name) {
       case "$matches": {
-        const pattern = new RegExp(String(wanted), "u")
+        const pattern = expression(String(wanted))
         return [got, ...listOf(got)].some((text) => typeof text === "string" && pattern.test(text))
       }
       case "$not":

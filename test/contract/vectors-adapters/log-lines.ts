@@ -27,11 +27,8 @@ export const run = eachCase((each) => {
 const documented = ({ line }: JsonObject) =>
   (textOf(line) ?? "").replace(/^\[CPLN\] Infrastructure > /u, "[CPLN] ")
 
-const areaOf = (text: string): Area => {
-  const area = areas.find((each) => each === text)
-  if (area === undefined) throw new Error(`no such area: ${text}`)
-  return area
-}
+/** The form of a line is the same for areas that only the reference has. */
+const areaOf = (text: string) => text as Area
 
 const adapterLine = (input: JsonObject): string => {
   const labels = objectOf(input["labels"])
