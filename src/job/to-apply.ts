@@ -19,3 +19,6 @@ export const revealPolicy = (name: string, principalLink: string, secrets: Reado
   targetLinks: secrets.map((secret) => `//secret/${secret}`),
   bindings: [{ permissions: ["reveal"], principalLinks: [principalLink] }]
 })
+
+/** Whether a text ends in such objects, so that nothing may follow it. */
+export const isToApply = (text: string): boolean => /^kind: (?:policy|identity)$/mu.test(text)

@@ -17,7 +17,7 @@ import { Brake } from "./brake.ts"
 import { RunsConfig } from "./config.ts"
 import { type Crash, crashLog, crashMessage, sentence, whereOf } from "./crash.ts"
 import type { Decision, Observation } from "./decide.ts"
-import { categoryOf, troubleOf } from "./diagnose.ts"
+import { advice, kindOf, silence, troubleOf } from "./diagnose.ts"
 import { absenceIn } from "./disruption.ts"
 import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
@@ -136,10 +136,11 @@ const hasOtherJobs = Effect.fnUntraced(function* ({ looked, run }: Case) {
 /** Why a job does not start is known only while it waits: it is read before the stop. */
 const noteStartTrouble = Effect.fnUntraced(function* ({ looked, memory, observation }: Case) {
   if (observation._tag !== "Pending" || looked._tag !== "Found") return
-  if (memory.attempt.startTrouble !== undefined) return
+  const known = memory.attempt.startTrouble
+  if (known !== undefined && known !== silence) return
   const { command, place } = looked.current
   const found = yield* executionOf(place, command.id).pipe(Effect.catch(() => Effect.succeed(undefined)))
-  memory.attempt.startTrouble = troubleOf(found?.execution)
+  memory.attempt.startTrouble = troubleOf(found?.execution) ?? memory.attempt.startTrouble ?? silence
 })
 
 const proposeAndTell = Effect.fnUntraced(function* (
@@ -155,15 +156,11 @@ const proposeAndTell = Effect.fnUntraced(function* (
   }
   const trouble = run.state_type === "PENDING" ? memory.attempt.startTrouble : undefined
   const why = trouble === undefined ? decision.why : `the job did not start in time: ${trouble}`
-  const exit = "exit" in observation ? observation.exit : undefined
   const crash = {
     why,
     workload: about.workload,
     command: about.command,
-    category: categoryOf(trouble === undefined ? exit : { code: undefined, text: trouble }, {
-      gone: observation._tag === "Absent",
-      deadline: why.startsWith("deadline")
-    }),
+    category: kindOf(why, observation, trouble),
     lines:
       state === "CRASHED" && looked._tag === "Found"
         ? yield* (yield* Relay).lastLines(looked.current.place, looked.current.command.id)
@@ -202,7 +199,7 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area,
   if (yield* restoreEnd(run, claimed.transitionId, states)) return
   const { lost } = historyOf(states)
   if (lost >= lostHandBacksAllowed) {
-    const words = `Its job was lost before it started, ${lost + 1} times${whereOf(about)}`
+    const words = `Its job was lost before it started, ${lost + 1} times${whereOf(about)}. ${advice("lost")}`
     const written = yield* proposeEnd(run, "CRASHED", claimed.transitionId, words)
     if (written === "written") {
       yield* say("error", area, about, `Run set to CRASHED: ${words}`)

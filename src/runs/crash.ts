@@ -4,7 +4,7 @@
  *
  * Invariant: the text is bounded, whatever a job printed.
  */
-import { type Category, remedyOf } from "./diagnose.ts"
+import { advice, type Category } from "./diagnose.ts"
 
 export interface Crash {
   /** The decision's reason, with the exit code or the platform's word where there is one. */
@@ -36,8 +36,7 @@ export const whereOf = ({
     ? ""
     : ` (workload ${workload}${command === undefined ? "" : `, command ${command}`})`
 
-const head = (crash: Crash): string =>
-  `${sentence(crash.why)}${whereOf(crash)}. [${crash.category}] ${remedyOf(crash.category)}`
+const head = (crash: Crash): string => `${sentence(crash.why)}${whereOf(crash)}. ${advice(crash.category)}`
 
 /** Of the CRASHED state. */
 export const crashMessage = (crash: Crash): string =>

@@ -6,10 +6,12 @@
  */
 import { Duration, Effect } from "effect"
 import { handBackMessage } from "../job/claim-message.ts"
+import { isToApply } from "../job/to-apply.ts"
 import { type About, say } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
+import { advice, categoryOfRefusal } from "./diagnose.ts"
 import { handBack, proposeEnd } from "./propose.ts"
 import { tellRun } from "./tell.ts"
 
@@ -30,15 +32,18 @@ export const endRefused = Effect.fn("runs.endRefused")(function* (
   problems: string
 ) {
   yield* say("error", "Job", about, `This run cannot be started: ${problems}`)
+  const help = advice(categoryOfRefusal(problems))
+  // What is there to be copied into a file ends the text.
+  const text = isToApply(problems) ? `${help}\n${problems}` : `${problems}\n${help}`
   yield* Effect.sleep(othersClaimWithin)
   const written = yield* proposeEnd(
     { id: run.id, state_id: held.state.id },
     "CRASHED",
     held.transitionId,
-    `This run cannot be started on Control Plane. ${problems}`
+    `This run cannot be started on Control Plane. ${text}`
   )
   if (written === "written") {
-    yield* tellRun(run.id, "error", `This run cannot be started on Control Plane.\n${problems}`)
+    yield* tellRun(run.id, "error", `This run cannot be started on Control Plane.\n${text}`)
   }
 })
 

@@ -14,6 +14,7 @@ import type { ApiError } from "../http/errors.ts"
 import { differences } from "../job/spec-drift.ts"
 import { say } from "../observe/say.ts"
 import { RunsConfig } from "./config.ts"
+import { silence } from "./diagnose.ts"
 import { type EnsuredIdentity, ensureIdentity } from "./identity.ts"
 import { idleTag, isMarked } from "./idleness.ts"
 import { poolTag } from "./normalise.ts"
@@ -294,7 +295,7 @@ const untilReady = Effect.fnUntraced(function* ({ place, location, readyWithin }
         reason:
           here === undefined
             ? `it is not deployed in location "${location}" (it is in: ${names === "" ? "none" : names})`
-            : `not ready in "${location}" after ${Math.round(waited / 1000)} s (pod_watch_timeout_seconds): ${here.status?.message || "the platform gave no reason; a missing secret or image pull secret waits silently"}`
+            : `not ready in "${location}" after ${Math.round(waited / 1000)} s (pod_watch_timeout_seconds): ${here.status?.message || silence}`
       })
     }
     yield* Effect.sleep(lookEvery)

@@ -390,6 +390,7 @@ describe("a start that never gets a place", () => {
       expect(claims(world, "r1").map(({ tryNumber }) => tryNumber)).toEqual([1, 2, 3])
       expect(world.stateOf("r1")).toBe("CRASHED")
       expect(world.logOf("r1")).toContain("could not be started 3 times")
+      expect(world.run("r1").state?.message).toContain("[lost]")
     })
   )
 

@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { crashLog, crashMessage } from "../../src/runs/crash.ts"
-import { categories, categoryOf, exitOf, remedyOf } from "../../src/runs/diagnose.ts"
+import {
+  advice,
+  categories,
+  categoryOf,
+  categoryOfRefusal,
+  exitOf,
+  remedyOf,
+  silence
+} from "../../src/runs/diagnose.ts"
 
 const pages = readFileSync(new URL("../../docs/troubleshooting.md", import.meta.url), "utf8")
 const still = { deadline: false, gone: false }
@@ -24,6 +32,13 @@ describe("a category", () => {
   it.each(categories)("has a remedy and a heading in the troubleshooting page: %s", (category) => {
     expect(remedyOf(category).length).toBeGreaterThan(10)
     expect(pages).toContain(`### ${category}\n`)
+    expect(advice(category)).toContain(`[${category}] ${remedyOf(category)}`)
+    expect(advice(category)).toMatch(new RegExp(`\\(docs/troubleshooting\\.md#${category}\\)$`, "u"))
+  })
+
+  it("has every heading of its page's own, and no other", () => {
+    const headings = [...pages.matchAll(/^### (.+)$/gmu)].map(([, heading]) => heading)
+    expect([...headings].sort()).toEqual([...categories].sort())
   })
 
   it("takes the platform's own word before an exit code, which every kill shares", () => {
@@ -39,6 +54,29 @@ describe("a category", () => {
     expect(categoryOf(ended(0), still)).toBe("unreported")
     expect(categoryOf(undefined, { deadline: false, gone: true })).toBe("lost")
     expect(categoryOf(ended(137), { deadline: true, gone: false })).toBe("deadline")
+    expect(categoryOf({ code: undefined, text: 'secret "db" not found' }, still)).toBe("refused-secret")
+    expect(categoryOf({ code: undefined, text: "exec format error" }, still)).toBe("command-not-found")
+  })
+
+  it("of an end without words and code is that of what is known beside them", () => {
+    const silent = { code: undefined, text: "the platform gave no reason" }
+    expect(categoryOf(silent, { ...still, neverStarted: true })).toBe("not-started")
+    expect(categoryOf(undefined, { ...still, neverStarted: true })).toBe("not-started")
+    expect(categoryOf(silent, { ...still, stage: "cancelled" })).toBe("terminated")
+    expect(categoryOf(silent, { ...still, stage: "completed" })).toBe("unreported")
+    expect(categoryOf(silent, { ...still, stage: "failed" })).toBe("exit-code")
+  })
+
+  it("of a refusal is what its workload waits for, a secret, or else a definition to be mended", () => {
+    const notReady = (words: string) =>
+      `The workload cannot be used: not ready in "l" after 60 s (pod_watch_timeout_seconds): ${words}`
+    expect(categoryOfRefusal(notReady(silence))).toBe("not-started")
+    expect(categoryOfRefusal(notReady("ErrImagePull"))).toBe("image-pull")
+    expect(categoryOfRefusal("its service account s may not reveal secret db. Apply this:")).toBe(
+      "refused-secret"
+    )
+    expect(categoryOfRefusal("spec.containers[0].image: is missing")).toBe("refused")
+    expect(categoryOfRefusal("spec.activeDeadlineSeconds: its deadline is no number")).toBe("refused")
   })
 })
 

@@ -73,6 +73,7 @@ describe("a claim whose job never came", () => {
       expect(world.stateOf("r1")).toBe("CRASHED")
       expect(world.run("r1").state?.message).toContain("lost before it started, 3 times")
       expect(world.logOf("r1")).toContain("lost before it started, 3 times")
+      expect(world.run("r1").state?.message).toContain("[lost]")
     })
   )
 

@@ -303,6 +303,7 @@ describe("a service account", () => {
       yield* run(world)
       expect(world.stateOf("r1")).toBe("CRASHED")
       expect(made(world)).toEqual([])
+      expect(messageOf(world, "r1")).toContain("[refused-secret]")
       apply(world, messageOf(world, "r1"))
       yield* world.addRun("r2")
       yield* pass("1 minute")

@@ -17,17 +17,17 @@ const execution = { name: "command-1", startTime: at(15), completionTime: at(216
 describe("the line of where the time went", () => {
   it("goes from due to command, container, first RUNNING and end", () => {
     expect(timeline(run, at(0.8), execution, 0)).toBe(
-      "queued 0.8 s · image 14 s · start 9.0 s · ran 3 m 10 s · exit 0"
+      "queued 0.8 s · image 14 s · start 9 s · ran 3 m 10 s · exit 0"
     )
   })
 
   it("leaves out what no service said, and takes the container's end for an engine that reported none", () => {
     const unreported = { ...run, end_time: null }
-    expect(timeline(unreported, undefined, execution, 137)).toBe("start 9.0 s · ran 3 m 12 s · exit 137")
+    expect(timeline(unreported, undefined, execution, 137)).toBe("start 9 s · ran 3 m 12 s · exit 137")
     expect(timeline({ ...run, start_time: null }, undefined, undefined, undefined)).toBe("")
   })
 
   it("shows no negative time where two services' clocks disagree", () => {
-    expect(timeline(run, at(-1), undefined, undefined)).toContain("queued 0.0 s")
+    expect(timeline(run, at(-1), undefined, undefined)).toContain("queued 0 s")
   })
 })
