@@ -87,10 +87,14 @@ export const prepareInfrastructure = (source: InfrastructureSource): PreparedInf
   const data = override(source.block, source.overrides, problems)
   if (problems.length > 0) return refused(problems)
   const read = readBlock(source, data)
-  if (read.problems.length > 0) return refused(read.problems)
+  // On a job that lacks something, operations fail for no fault of their own.
+  if (read.problems.some(({ path }) => path === "job")) return refused(read.problems)
   return Result.match(customise(buildJob(source, read), read.patch), {
-    onFailure: (problem) => refused([problem]),
-    onSuccess: (job) => ({ _tag: "Prepared", prepared: read.prepared, job, config: read.config })
+    onFailure: (problem) => refused([...read.problems, problem]),
+    onSuccess: (job) =>
+      read.problems.length > 0
+        ? refused(read.problems)
+        : { _tag: "Prepared", prepared: read.prepared, job, config: read.config }
   })
 }
 

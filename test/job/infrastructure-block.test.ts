@@ -52,6 +52,17 @@ const containerOf = (step: { readonly job: Readonly<Record<string, unknown>> }) 
 }
 
 describe("an infrastructure block", () => {
+  it("tells of an operation that fails beside everything else, but not of operations on a broken job", () => {
+    const customizations = [{ op: "remove", path: "/nope" }]
+    const nowhere = { injected: { org: "acme", gvc: "dev", location: undefined, hasToken: true } }
+    expect(rules({ customizations, stream_output: "maybe" }, {}, nowhere)).toEqual([
+      expect.stringContaining("location: "),
+      "stream_output: value could not be parsed to a boolean",
+      expect.stringContaining("customizations[0]: ")
+    ])
+    expect(rules({ job: {}, customizations })).toEqual([expect.stringContaining("job: ")])
+  })
+
   it("is refused for what the Python class refuses: null where it wants an object or a list, another type", () => {
     expect(rules({ env: null, labels: null, customizations: null, type: "kubernetes-job" })).toEqual([
       "type: unexpected value; permitted: 'cpln-infrastructure'",
