@@ -16,6 +16,7 @@ import {
   type Moment,
   type RecordedLook
 } from "./flight-record.ts"
+import { pack, unpack } from "./flight-pack.ts"
 
 export interface FlightBounds {
   /** Of one run; the oldest make room. */
@@ -56,9 +57,9 @@ export const Flight = Context.Reference<FlightRecorder>("agent/runs/Flight", {
   })
 })
 
-/** Of equal looks in a row: the text of the first, their number, and when the last was. */
+/** Of equal looks in a row: the first, their number, and when the last was. */
 interface Entry {
-  readonly text: string
+  readonly packed: string
   readonly bytes: number
   count: number
   last: Moment
@@ -143,10 +144,6 @@ const same = (a: Mark, b: Mark): boolean =>
   a.decided === b.decided &&
   a.deadline === b.deadline
 
-/** JavaScript keeps text of Latin letters in one byte a character, all other in two. */
-// oxlint-disable-next-line no-control-regex
-const bytesOf = (text: string): number => (/^[\0-\u00ff]*$/u.test(text) ? 1 : 2) * text.length + entryOverhead
-
 export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
   const rings = new Map<string, Ring>()
   let settings: Noted["settings"] | undefined
@@ -170,8 +167,8 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
   }
 
   const add = (ring: Ring, noted: Noted): void => {
-    const text = JSON.stringify(recordedLook(noted))
-    const entry = { text, bytes: bytesOf(text), count: 1, last: momentOf(noted) }
+    const packed = pack(JSON.stringify(recordedLook(noted)))
+    const entry = { packed, bytes: packed.length + entryOverhead, count: 1, last: momentOf(noted) }
     ring.entries.push(entry)
     let change = entry.bytes
     while (
@@ -242,8 +239,8 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
         server: server.text,
         policy: { settle, cancelGrace, linger, mainLinger, startTimeout, unreportedExit },
         dropped: ring.dropped,
-        entries: ring.entries.map(({ count, last, text }) => ({
-          ...(JSON.parse(text) as RecordedLook),
+        entries: ring.entries.map(({ count, last, packed }) => ({
+          ...(JSON.parse(unpack(packed)) as RecordedLook),
           count,
           last
         }))

@@ -14,12 +14,20 @@ export const timeline = (
   execution: JobExecution | undefined,
   exit: number | undefined
 ): string => {
-  const marks = [
-    ["queued", run.expected_start_time, created],
-    ["image", created, execution?.startTime],
-    ["start", execution?.startTime, run.start_time],
-    ["ran", run.start_time, run.end_time ?? execution?.completionTime]
-  ] as const
+  const over = run.end_time ?? execution?.completionTime
+  // The run's own times are those of its first start, which may have been in another job.
+  const marks =
+    run.run_count > 1
+      ? ([
+          ["image", created, execution?.startTime],
+          ["ran", execution?.startTime, over]
+        ] as const)
+      : ([
+          ["queued", run.expected_start_time, created],
+          ["image", created, execution?.startTime],
+          ["start", execution?.startTime, run.start_time],
+          ["ran", run.start_time, over]
+        ] as const)
   const parts = marks.flatMap(([name, from, to]) => {
     const [begin, end] = [timeOf(from), timeOf(to)]
     return begin === undefined || end === undefined ? [] : [`${name} ${duration(Math.max(0, end - begin))}`]

@@ -114,8 +114,7 @@ describe("the flight recorder", () => {
       }
     }
     expect(flight.size()).toMatchObject({ runs: 1_000, entries: 3_000 })
-    // Runs with a job hold about twice of what these do.
-    expect(flight.size().bytes).toBeLessThan(4 * 1024 * 1024)
+    expect(flight.size().bytes).toBeLessThan(2 * 1024 * 1024)
   })
 
   it("forgets what was not looked at for hours", () => {

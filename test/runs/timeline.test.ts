@@ -27,6 +27,11 @@ describe("the line of where the time went", () => {
     expect(timeline({ ...run, start_time: null }, undefined, undefined, undefined)).toBe("")
   })
 
+  it("of a run that was started before tells of this job alone", () => {
+    const again = { ...run, run_count: 2, start_time: at(-4000), expected_start_time: at(-5000) }
+    expect(timeline(again, at(0.8), execution, 0)).toBe("image 14 s · ran 3 m 19 s · exit 0")
+  })
+
   it("shows no negative time where two services' clocks disagree", () => {
     expect(timeline(run, at(-1), undefined, undefined)).toContain("queued 0 s")
   })
