@@ -25,3 +25,9 @@ export const executionsOf = Effect.fn("runs.executionsOf")(function* (place: Pla
 export const executionOf = Effect.fn("runs.executionOf")(function* (place: Place, commandId: string) {
   return (yield* executionsOf(place)).find(({ execution }) => execution.name === `command-${commandId}`)
 })
+
+const overStatuses = new Set(["successful", "failed", "removed", "invalid"])
+
+/** Whether its containers are over; what is not said is taken for alive. */
+export const isOver = ({ completionTime, status }: JobExecution): boolean =>
+  (completionTime ?? undefined) !== undefined || overStatuses.has(status ?? "")

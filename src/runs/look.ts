@@ -13,16 +13,24 @@ import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { transitionOf } from "../job/attempt.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
-import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
+import { type InfrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { type About, say } from "../observe/say.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { executionOf } from "./executions.ts"
+import { executionOf, isOver } from "./executions.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
 import { adoptions, type History, placesOf, readHistory, rivalsOf } from "./history.ts"
-import { attemptTag, type CurrentAttempt, isFinal, type Located, sortOut, tagOf } from "./normalise.ts"
+import {
+  attemptTag,
+  type CurrentAttempt,
+  isFinal,
+  type Located,
+  runTag,
+  sortOut,
+  tagOf
+} from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
 import { placeFromText, type Places } from "./places.ts"
 
@@ -149,7 +157,7 @@ const search = Effect.fnUntraced(function* (
   const now = yield* Clock.currentTimeMillis
   const pace = Math.min(searchEvery, monitorInterval * 0.9)
   if (bulk.length === 0 && mem.absent !== undefined && now - mem.absent.lastAt < pace) {
-    return yield* absence(seen, mem, yield* historyOf(run, mem), now, false, [], about)
+    return yield* absence(seen, mem, yield* historyOf(run, mem), now, undefined, [], about)
   }
   const history = yield* historyOf(run, mem)
   const attempt = withRivals(attemptOf(run), history)
@@ -157,7 +165,7 @@ const search = Effect.fnUntraced(function* (
   if (byPid === "no credential") {
     return noCredential(`where its PID ${run.infrastructure_pid} points`)
   }
-  if (byPid !== undefined && isOfAttempt(byPid, attempt, history)) {
+  if (byPid !== undefined && byPid !== "of another run" && isOfAttempt(byPid, attempt, history)) {
     return found(
       memory,
       byPid,
@@ -176,7 +184,8 @@ const search = Effect.fnUntraced(function* (
   if (unreachable.length > 0) {
     return noCredential(unreachable.join(", "))
   }
-  return yield* absence(seen, mem, history, now, true, sorted.strays, about)
+  const pid = byPid === "of another run" ? undefined : parseInfrastructurePid(run.infrastructure_pid ?? "")
+  return yield* absence(seen, mem, history, now, { pid }, sorted.strays, about)
 })
 
 /** Read again when the run's state is another one; the claims of a run never change otherwise. */
@@ -190,13 +199,16 @@ const historyOf = Effect.fnUntraced(function* (run: FlowRun, mem: AttemptMemory)
 
 const commandOfPid = Effect.fnUntraced(function* (
   run: FlowRun
-): Effect.fn.Return<Located | "no credential" | undefined, ApiError, Environment> {
+): Effect.fn.Return<Located | "no credential" | "of another run" | undefined, ApiError, Environment> {
   const pid = parseInfrastructurePid(run.infrastructure_pid ?? "")
   if (pid === undefined) return undefined
   const place = yield* placeFromText(run.infrastructure_pid ?? "")
   if (place === undefined || place === "no credential") return place
   return yield* Commands.use((commands) => commands.get(place.workload, pid.commandId)).pipe(
-    Effect.map((read): Located => ({ place, command: read.value, at: read.at })),
+    // A PID can be edited: the command of another run is no business of this one.
+    Effect.map(({ at, value: command }): Located | "of another run" =>
+      (tagOf(command, runTag) ?? run.id) === run.id ? { place, command, at } : "of another run"
+    ),
     Effect.catchTag("NotFound", () => Effect.succeed(undefined)),
     at(place.access)
   )
@@ -227,25 +239,26 @@ const isReplaced = ({ command }: Located, { transitionId }: CurrentAttempt, hist
 const withPlace = (places: ReadonlyArray<Place>, extra: Place): ReadonlyArray<Place> =>
   places.some((each) => each.workload.path === extra.workload.path) ? places : [...places, extra]
 
-/** Counts a look that found nothing (when `counted`) and says what that proves by now. */
+/** Counts a look that found nothing (when `counted`, with the PID as far as it is this run's) and says what that proves by now. */
 const absence = Effect.fnUntraced(function* (
   { at: seenAt, value: run }: Seen<FlowRun>,
   mem: AttemptMemory,
   history: History,
   now: number,
-  counted: boolean,
+  counted: { readonly pid: InfrastructurePid | undefined } | undefined,
   strays: ReadonlyArray<Located>,
   about: About
 ): Effect.fn.Return<Look, ApiError, Environment> {
   const { launchDeadline } = yield* RunsConfig
-  if (counted) mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now }
+  if (counted !== undefined) mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now }
   const whose =
     history.claims.length > 0
       ? "ours"
       : (run.infrastructure_pid ?? undefined) === undefined
         ? "nobody"
         : "other"
-  if (counted && jobWasThere(run, history)) yield* countNotFound(run, mem, now, about)
+  if (counted !== undefined && jobWasThere(run, history))
+    yield* countNotFound(run, mem, now, counted.pid, about)
   const claimedAt = history.claims.at(-1)?.at
   const old = claimedAt === undefined || seenAt - claimedAt > launchDeadline
   const searched = mem.absent !== undefined && mem.absent.lastAt - mem.absent.firstAt >= apart
@@ -261,18 +274,18 @@ const jobWasThere = (run: FlowRun, { claims }: History): boolean =>
   (run.state_type !== "PENDING" ||
     (claims.length === 1 && parseInfrastructurePid(run.infrastructure_pid ?? "") !== undefined))
 
-/** One look in each monitor interval. After the last, the job executions must not show the job either. */
+/** One look in each monitor interval. After the last, the job executions must not show the job as alive either. */
 const countNotFound = Effect.fnUntraced(function* (
   run: FlowRun,
   mem: AttemptMemory,
   now: number,
+  pid: InfrastructurePid | undefined,
   about: About
 ): Effect.fn.Return<void, ApiError, Environment> {
   const { monitorInterval } = yield* RunsConfig
   const { gone, lastAt, looks } = mem.notFound
   if (gone || (looks > 0 && now - lastAt < monitorInterval * 0.9)) return
   mem.notFound = { looks: Math.min(looks + 1, looksUntilGone), lastAt: now, gone: false }
-  const pid = parseInfrastructurePid(run.infrastructure_pid ?? "")
   yield* say(
     "warning",
     "Sync CPLN→Prefect",
@@ -285,5 +298,5 @@ const countNotFound = Effect.fnUntraced(function* (
     pid === undefined || place === undefined || place === "no credential"
       ? undefined
       : yield* executionOf(place, pid.commandId)
-  if (listed === undefined) mem.notFound = { ...mem.notFound, gone: true }
+  if (listed === undefined || isOver(listed.execution)) mem.notFound = { ...mem.notFound, gone: true }
 })

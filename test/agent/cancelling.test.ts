@@ -376,4 +376,21 @@ describe("a cancelled run", () => {
       expect(world.stopped()).toEqual(["given1"])
     })
   )
+
+  scenario("with the PID of a stranger's job does not cost that job", (world) =>
+    Effect.gen(function* () {
+      const theirs = yield* world.addWorkload("theirs", { "prefect.io/work-pool-id": "another-pool" })
+      const job = yield* world.addCommand(theirs, "a-strangers-run", {
+        tags: { "prefect.io/work-pool-id": "another-pool" }
+      })
+      yield* world.addRun("r1", { due: begin + 3_600_000, infrastructure_pid: pid("theirs", job) })
+      yield* startAgent(world, "agent-a")
+      yield* pass("10 seconds")
+      yield* world.propose("r1", "CANCELLING")
+      expect(world.stateOf("r1")).toBe("CANCELLING")
+      yield* pass("5 minutes")
+      expect(world.stopped()).toEqual([])
+      expect(world.stageOf(job)).toBe("running")
+    })
+  )
 })

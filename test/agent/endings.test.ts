@@ -403,6 +403,37 @@ describe("a job that is gone", () => {
     })
   )
 
+  scenario("but among the executions, where it has ended, is CRASHED", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 120, reports: "nothing", exitCode: 1 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      yield* pass("30 seconds")
+      const [command] = world.platform.live("r1")
+      world.platform.deleteCommand(begin + 30_000, "person", command?.id ?? "", true)
+      yield* pass("90 seconds")
+      expect(world.stateOf("r1")).toBe("RUNNING")
+      yield* pass("8 minutes")
+      expect(world.stateOf("r1")).toBe("CRASHED")
+    })
+  )
+
+  scenario("is CRASHED although somebody wrote the PID of another run's job on it", (world) =>
+    Effect.gen(function* () {
+      const command = yield* runningJob(world)
+      const other = yield* world.addCommand(yield* world.addWorkload("w2"), "r2", {
+        tags: { "prefect.io/work-pool-id": "another-pool" }
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("30 seconds")
+      yield* world.change("r1", { infrastructure_pid: pid("w2", other) })
+      yield* world.vanish(command)
+      yield* pass("8 minutes")
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect(world.stageOf(other)).toBe("running")
+    })
+  )
+
   scenario("for a while and then there again is not CRASHED", (world) =>
     Effect.gen(function* () {
       yield* runningJob(world)

@@ -75,6 +75,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     const link = plan.oneLink ? { link: "the-agent" } : {}
     const agent = yield* startAgent(world, name, {
       settings: settingsOf(plan),
+      restarts: 10,
       clock: plan.clocks[slot] ?? 0,
       prefectSettings: { PREFECT_API_KEY: secrets.key },
       ...link

@@ -4,7 +4,19 @@
  * Invariant: an agent reaches the world through its own view of the services only, so that it can be killed at any await
  * (no call of it is answered or takes effect from then on), paused, or asked to stop.
  */
-import { Clock, Effect, Fiber, Latch, Layer, Logger, Redacted, References } from "effect"
+import {
+  Clock,
+  Duration,
+  Effect,
+  Fiber,
+  identity,
+  Latch,
+  Layer,
+  Logger,
+  Redacted,
+  References,
+  Schedule
+} from "effect"
 import type { ServiceName } from "../../../src/http/errors.ts"
 import { runAgent } from "../../../src/agent/agent.ts"
 import { resolve, type SettingKey, type Settings } from "../../../src/settings.ts"
@@ -23,6 +35,8 @@ export interface AgentOptions {
   readonly prefectSettings?: Readonly<Record<string, string>>
   /** Value of the tag `cpln/prefectAgent`; the name unless given. */
   readonly link?: string
+  /** Where something starts the program again that could not start, as a platform does: after so many seconds. */
+  readonly restarts?: number
   /** How far its own clock is ahead of the true time, in ms. */
   readonly clock?: number
 }
@@ -116,6 +130,9 @@ export const startAgent = Effect.fnUntraced(function* (
     ),
     Effect.provideService(References.MinimumLogLevel, "Debug"),
     Effect.provideService(Clock.Clock, clock),
+    options.restarts === undefined
+      ? identity
+      : Effect.retry({ schedule: Schedule.spaced(Duration.seconds(options.restarts)) }),
     Effect.onExit(() => Effect.sync(() => (ended = true)))
   )
   const fiber = yield* Effect.forkDetach(program)

@@ -166,7 +166,7 @@ export class PlatformModel extends PlatformObjects {
       readonly corrected?: boolean
     }
   ): void {
-    const before = this.#versionOf(id)
+    const before = this.#versionOf(id, undefined, true)
     if (before === undefined) return
     if (finalStages.has(before.command.lifecycleStage) && change.corrected !== true) return
     const { execution, replica, stage } = change
@@ -200,12 +200,13 @@ export class PlatformModel extends PlatformObjects {
     }
   }
 
-  deleteCommand(now: number, by: Writer, id: string): void {
+  /** `jobGoesOn`: only the record is gone; the job runs to its end, which the executions show. */
+  deleteCommand(now: number, by: Writer, id: string, jobGoesOn = false): void {
     const stored = this.#commands.get(id)
     if (stored === undefined || stored.deletedAt !== undefined) return
     stored.deletedAt = now
     this.chronicle.add({ at: now, by, what: "job deleted", commandId: id })
-    this.onDelete(id)
+    if (!jobGoesOn) this.onDelete(id)
   }
 
   /** Undefined when the workload does not exist. */

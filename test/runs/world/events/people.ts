@@ -85,7 +85,7 @@ export const events = {
     apply: ({ world }, { run, type }) => Effect.map(world.propose(run, type, { force: true }), accepted)
   }),
 
-  /** To another time, at whatever stage it is. */
+  /** To another time, at whatever stage it is; what had begun is a retry then, as the command line has it. */
   rescheduled: kind<{ readonly run: string; readonly later: number }>({
     weight: 0.5,
     draw: (cast) => Effect.all({ run: oneOf(...cast.runs), later: oneOf(0, 20, 90) }),
@@ -95,7 +95,8 @@ export const events = {
         if (!open) return false
         const now = yield* Clock.currentTimeMillis
         const scheduledTime = new Date(now + 1000 * later).toISOString()
-        return accepted(yield* world.propose(run, "SCHEDULED", { name: "Scheduled", scheduledTime }))
+        const name = world.stateOf(run) === "SCHEDULED" ? "Scheduled" : "AwaitingRetry"
+        return accepted(yield* world.propose(run, "SCHEDULED", { name, scheduledTime }))
       })
   }),
 

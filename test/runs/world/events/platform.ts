@@ -63,14 +63,17 @@ export const events = {
       })
   }),
 
-  /** The live command is deleted, and is in no list any more unless it stays among the executions. */
+  /**
+   * The live command is deleted, and with it its job; or only the command, while the job runs to its end among the
+   * executions.
+   */
   "job vanishes": kind<{ readonly run: string; readonly listed: boolean }>({
     weight: 1,
     draw: (cast) => Effect.all({ run: oneOf(...cast.runs), listed: oneOf(false, false, true) }),
     apply: ({ world }, { listed, run }) =>
       toLive(world, run, (id, now) => {
         if (!listed) world.platform.forgetExecution(now, id)
-        world.platform.deleteCommand(now, "person", id)
+        world.platform.deleteCommand(now, "person", id, listed)
       })
   }),
 
