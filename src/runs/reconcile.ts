@@ -82,6 +82,11 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   if (isClaimed(run)) yield* renewLease(seen, memory.attempt)
   const { decision, observation } = yield* judge(seen, looked, memory)
   yield* act(decision, { run, looked, observation, memory, area, about })
+  if (looked._tag === "Found" && decision._tag === "Wait" && run.state_type === "RUNNING") {
+    // It came too late and was to be stopped, but had no replica to name; now the run is in it, and may finish there.
+    const { id } = looked.current.command
+    if (memory.stops.get(id)?.sentAt === undefined) memory.stops.delete(id)
+  }
   if (looked._tag === "Found") {
     yield* repairPid(run, looked.current, about)
     yield* noteStopped(looked.current, memory, area, about)

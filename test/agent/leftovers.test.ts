@@ -61,6 +61,27 @@ describe("a job that outlives its run", () => {
     )
   }
 
+  scenario("and came too late to its start, but ran, may finish like any other", (world) =>
+    Effect.gen(function* () {
+      world.usual = (job) =>
+        Effect.gen(function* () {
+          yield* Effect.sleep("200 seconds")
+          yield* job.live
+          yield* job.report("RUNNING")
+          yield* Effect.sleep("60 seconds")
+          yield* job.report("COMPLETED")
+          yield* Effect.sleep("60 seconds")
+          yield* job.end(0)
+        })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a", { settings: { startTimeout: "180" } })
+      yield* pass("6 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      expect(world.stages("r1")).toEqual(["completed"])
+      expect(world.stopped()).toEqual([])
+    })
+  )
+
   scenario("in nothing but its side containers has half a minute", (world) =>
     Effect.gen(function* () {
       const command = yield* withJob(world, "RUNNING", { containers: 2 })
