@@ -1,5 +1,17 @@
 /** `agent job run BLOCK`: runs the job of a CplnJob block, shows its output, and ends as the job ends. */
-import { Clock, Console, Effect, Layer, Logger, Option, References, Result, Schema, Stdio } from "effect"
+import {
+  Clock,
+  Console,
+  Effect,
+  Layer,
+  Logger,
+  Option,
+  References,
+  Result,
+  Schema,
+  Stdio,
+  Stream
+} from "effect"
 import { Argument, Command, Flag, Prompt } from "effect/cli"
 import { CannotStart } from "../agent/start-up.ts"
 import { readJobBlock } from "../cpln-job/block.ts"
@@ -41,13 +53,16 @@ const flags = {
 type Input = Command.Command.Config.Infer<typeof flags>
 
 /** Lines of the job on stdout, the rest on stderr; as JSON everything is an event on stdout. */
-const reporter = (output: Input["output"], detach: boolean) => {
+const reporter = (output: Input["output"], detach: boolean, stdio: Stdio.Stdio) => {
   const event = (name: string, fields: Readonly<Record<string, unknown>>) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Console.log(JSON.stringify({ event: name, at: new Date(now).toISOString(), ...fields }))
     )
   const isJson = output === "json"
-  const tell = (text: string) => (isJson ? event("progress", { message: text }) : Console.error(text))
+  // Bun paints what the console says as an error red, which progress is not.
+  const onStderr = (text: string) =>
+    Stream.make(`${text}\n`).pipe(Stream.run(stdio.stderr({ endOnDone: false })), Effect.ignore)
+  const tell = (text: string) => (isJson ? event("progress", { message: text }) : onStderr(text))
   const report: Report = {
     tell,
     started: ({ place: { workload }, what }, id) => {
@@ -128,7 +143,7 @@ const runBlock = Effect.fn("cli.runJob")(function* (
 })
 
 const handler = Effect.fn("cli.job.run")(function* (input: Input) {
-  const report = reporter(input.output, input.detach)
+  const report = reporter(input.output, input.detach, yield* Stdio.Stdio)
   const [wrong] = contradictions(input)
   if (wrong !== undefined)
     return yield* new CannotStart({ reason: `${wrong}.`, remedy: "See: agent job run --help" })

@@ -12,8 +12,13 @@ export const isGood = (result: Result): boolean =>
   (result._tag === "Left" && result.commandId !== undefined) ||
   (result._tag === "Ended" && result.ending.state === "completed")
 
-export const endingOf = (result: Result): Ending | undefined =>
-  result._tag === "Ended" || result._tag === "Stopped" ? result.ending : undefined
+/** Whoever stopped the job needs no advice on why it ended. */
+export const endingOf = (result: Result): Ending | undefined => {
+  if (result._tag === "Ended") return result.ending
+  return result._tag === "Stopped" && result.ending !== undefined
+    ? { ...result.ending, advice: undefined }
+    : undefined
+}
 
 /** One or two lines. */
 export const wordsOf = (result: Result): string => {

@@ -4,7 +4,7 @@ import { Result } from "effect"
 import { readJobBlock } from "../../src/cpln-job/block.ts"
 import { completed } from "../../src/cpln-job/manifest.ts"
 import { ending } from "../../src/cpln-job/watch.ts"
-import { isGood, stateOf, wordsOf } from "../../src/cpln-job/words.ts"
+import { endingOf, isGood, stateOf, wordsOf } from "../../src/cpln-job/words.ts"
 
 const nowhere = { org: undefined, gvc: undefined, location: undefined, hasToken: false }
 const here = { org: "acme", gvc: "dev", location: "aws-us-west-2", hasToken: true }
@@ -94,6 +94,13 @@ describe("the end of a job", () => {
       exitCode: undefined,
       reason: "the platform gave no reason"
     })
+  })
+
+  it("comes with advice when it failed, and without when somebody stopped it", () => {
+    const failed = ending(command("failed"), undefined)
+    expect(endingOf({ _tag: "Ended", commandId: "c1", ending: failed })?.advice).toBeDefined()
+    const stopped = endingOf({ _tag: "Stopped", commandId: "c1", why: "interrupted", ending: failed })
+    expect(stopped).toEqual({ ...failed, advice: undefined })
   })
 
   it("is good only when it completed, was left or was detached", () => {
