@@ -3,7 +3,7 @@
  *
  * Invariant: everything is read over the service's own REST routes, never from the agent or from the emulator's memory.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schedule } from "effect"
 import { BadAnswer, ask, json } from "./http.ts"
@@ -137,18 +137,23 @@ interface EmulatorOptions {
   /** Put before PATH, so that the jobs find `prefect`. */
   readonly path?: string
   readonly args?: ReadonlyArray<string>
+  /** A free one unless given. */
+  readonly port?: number
 }
 
 /** Starts the emulator in the current scope and returns when it is ready. */
-export const emulator = Effect.fnUntraced(function* ({ agent, home, path, args = [] }: EmulatorOptions) {
+export const emulator = Effect.fnUntraced(function* (options: EmulatorOptions) {
+  const { agent, home, path, args = [], port = 0 } = options
   mkdirSync(home, { recursive: true })
   const readyFile = join(home, "ready.json")
+  // An earlier one may have left its own.
+  rmSync(readyFile, { force: true })
   const inherited = cleanEnvironment()
   const [command = "", ...first] = agent
   const running = yield* start({
     name: "agent emulator",
     command,
-    args: [...first, "emulator", "--port", "0", "--ready-file", readyFile, ...args],
+    args: [...first, "emulator", "--port", String(port), "--ready-file", readyFile, ...args],
     env: {
       ...inherited,
       HOME: home,

@@ -1,12 +1,12 @@
 /**
  * Deployments made with Prefect's own Python, from a local folder or from a local git repository.
  */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { root } from "./paths.ts"
 import { run } from "./process.ts"
-import type { PrefectServer } from "./prefect-server.ts"
+import type { Operator, PrefectServer } from "./prefect-server.ts"
 
 export interface Deployment {
   readonly name: string
@@ -23,11 +23,12 @@ export interface Deployment {
 
 const flows = join(root, "scripts", "local", "flows")
 
-/** A copy of the flows in a plain folder: Prefect writes beside what it deploys. */
+/** A copy of the flows in a plain folder, made once: jobs of others may read it. Prefect writes beside what it deploys. */
 export const flowFolder = (within: string) => {
   const folder = join(within, "flows")
   mkdirSync(folder, { recursive: true })
-  cpSync(join(flows, "flows.py"), join(folder, "flows.py"))
+  const file = join(folder, "flows.py")
+  if (!existsSync(file)) cpSync(join(flows, "flows.py"), file)
   return folder
 }
 
@@ -80,4 +81,23 @@ export const deploy = Effect.fnUntraced(function* (
     cwd: server.home
   })
   return JSON.parse(readFileSync(`${stem}.ids.json`, "utf8")) as Readonly<Record<string, string>>
+})
+
+/** A deployment as a client that is no Python registers it: nothing looks at the flow's code before a job does. */
+export const register = Effect.fnUntraced(function* (
+  prefect: Operator,
+  { name, pool, source, entrypoint, parameters = {} }: Deployment
+) {
+  const flow = yield* prefect.post<{ readonly id: string }>("/flows/", { name: entrypoint.split(":")[1] })
+  const made = yield* prefect.post<{ readonly id: string }>("/deployments/", {
+    name,
+    flow_id: flow.id,
+    work_pool_name: pool,
+    path: source,
+    entrypoint,
+    parameters,
+    enforce_parameter_schema: false,
+    pull_steps: [{ "prefect.deployments.steps.set_working_directory": { directory: source } }]
+  })
+  return made.id
 })

@@ -18,6 +18,8 @@ const secondsOf = ({ parameters }: Run): number => {
   return typeof seconds === "number" && seconds >= 0 ? seconds : usualSeconds
 }
 
+const exitOf = ({ parameters }: Run): number => (typeof parameters?.exit === "number" ? parameters.exit : 0)
+
 /** Proposes until the server no longer asks to wait. */
 const propose = (runs: PrefectRuns, id: string, type: string, name: string): Effect.Effect<Verdict, Error> =>
   Effect.flatMap(runs.propose(id, type, name), (verdict) =>
@@ -39,8 +41,11 @@ const playJob = Effect.fnUntraced(function* (
     const start = yield* propose(runs, run.id, "RUNNING", "Running")
     if (start.status === "ACCEPT") {
       yield* Effect.sleep(`${secondsOf(run)} seconds`)
-      yield* propose(runs, run.id, "COMPLETED", "Completed")
-    } else console.log(`run ${run.id} may not start: ${start.status} ${start.details?.reason ?? ""}`)
+      const { ends = "COMPLETED" } = run.parameters ?? {}
+      if (ends !== "silent") yield* propose(runs, run.id, ends, ends === "FAILED" ? "Failed" : "Completed")
+      return yield* jobs.end(job.id, exitOf(run))
+    }
+    console.log(`run ${run.id} may not start: ${start.status} ${start.details?.reason ?? ""}`)
   }
   yield* jobs.end(job.id, 0)
 })
@@ -93,9 +98,9 @@ export const play = Effect.fnUntraced(function* (jobs: EmulatorJobs, runs: Prefe
   const cancel = Effect.gen(function* () {
     if (known.size === 0) return
     const byRun = new Map([...known].map(([id, run]) => [run, id]))
-    for (const { id } of yield* runs.cancelling) {
+    for (const { id, parameters } of yield* runs.cancelling) {
       const job = byRun.get(id)
-      if (job === undefined) continue
+      if (job === undefined || parameters?.deaf === true) continue
       yield* FiberMap.remove(played, job)
       yield* propose(runs, id, "CANCELLED", "Cancelled")
       yield* jobs.end(job, 0)

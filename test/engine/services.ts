@@ -8,11 +8,23 @@ export interface Job {
   readonly run: string
 }
 
+/** What the flow's parameters ask of the engine. */
+export interface Parameters {
+  /** How long the flow takes. */
+  readonly seconds?: unknown
+  /** `silent` ends its job without a word to the server. */
+  readonly ends?: "COMPLETED" | "FAILED" | "silent"
+  /** Of the job; 0 unless given. */
+  readonly exit?: unknown
+  /** Nobody in the job hears of a cancel. */
+  readonly deaf?: boolean
+}
+
 export interface Run {
   readonly id: string
   readonly state_type: string
   readonly state_name: string
-  readonly parameters?: { readonly seconds?: unknown } | null
+  readonly parameters?: Parameters | null
 }
 
 export interface Verdict {
@@ -22,6 +34,11 @@ export interface Verdict {
 }
 
 export const runTag = "prefect.io/flow-run-id"
+/** Only an agent's jobs have one; there may be others for the same run. */
+const attemptTag = "prefect.io/attempt"
+
+/** In every state that is proposed here. */
+export const reported = "Reported by the engine"
 
 /** As Prefect's own client does it: again after trouble that may pass, for about half a minute. */
 const again = Schedule.max([Schedule.exponential("200 millis", 1.6), Schedule.recurs(9)])
@@ -36,7 +53,11 @@ export const emulatorJobs = (url: string, token: string) => {
     running: call<{
       readonly items: ReadonlyArray<{ readonly id: string; readonly tags: Record<string, string> }>
     }>("GET", `/emulator/jobs?running&tag=${encodeURIComponent(runTag)}`).pipe(
-      Effect.map(({ items }) => items.map(({ id, tags }): Job => ({ id, run: tags[runTag] ?? "" })))
+      Effect.map(({ items }) =>
+        items
+          .filter(({ tags }) => tags[attemptTag] !== undefined)
+          .map(({ id, tags }): Job => ({ id, run: tags[runTag] ?? "" }))
+      )
     ),
     /** Nothing happens to a job that is over already. */
     end: (id: string, exitCode: number) =>
@@ -69,7 +90,10 @@ export const prefectRuns = (api: string) => {
       limit: 200
     }),
     propose: (id: string, type: string, name: string) =>
-      post<Verdict>(`/flow_runs/${id}/set_state`, { state: { type, name }, force: false })
+      post<Verdict>(`/flow_runs/${id}/set_state`, {
+        state: { type, name, message: reported },
+        force: false
+      })
   }
 }
 

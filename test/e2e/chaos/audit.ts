@@ -1,0 +1,123 @@
+/**
+ * Judges what became of flow runs under trouble, from the records of both services alone.
+ *
+ * Invariant: nothing that an agent printed or believes is read, and no code of `src/` is used. A state that an agent wrote
+ * is known by its transition id, which is derived (version 5), or by the words of its claim.
+ */
+import type { Command, JobExecution } from "../../../scripts/local/control-plane.ts"
+import { type FlowRun, isFinal, type State } from "../../../scripts/local/prefect-server.ts"
+
+export interface Recorded {
+  readonly run: FlowRun
+  /** Oldest first. */
+  readonly states: ReadonlyArray<State>
+  readonly commands: ReadonlyArray<Command>
+  readonly executions: ReadonlyMap<string, JobExecution>
+}
+
+/** What the agents were told, and how long trouble lasted; in ms. */
+export interface Terms {
+  /** Two commands of one run may live at once for this long: until the second claimant has seen the first. */
+  readonly settle: number
+  /** A job may outlive its run by the linger, the platform's own grace, and the longest time in which nobody could act. */
+  readonly linger: number
+}
+
+export interface Violation {
+  readonly promise: string
+  readonly run: string
+  readonly seen: string
+}
+
+const over = ["completed", "failed", "cancelled"]
+const ends = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+const at = (text: string) => Date.parse(text)
+/** The services' clocks are one clock here, but a state is stamped before it is stored. In ms. */
+const blur = 1_000
+
+const isEnd = ({ name, type }: State) => ends.includes(type) && name !== "Cancelling"
+const byAgent = ({ message, state_details: { transition_id: id } }: State) =>
+  id?.[14] === "5" || /^(?:Claimed|Handed back) by /u.test(message ?? "")
+const shown = (state: State | undefined) =>
+  state === undefined ? "none" : `${state.timestamp} ${state.name} "${state.message ?? ""}"`
+
+export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> => {
+  const { commands, executions, run, states } = record
+  const found: Array<Violation> = []
+  const must = (holds: boolean, promise: string, seen: () => string) => {
+    if (!holds) found.push({ promise, run: run.id, seen: seen() })
+  }
+  const sorted = [...commands].sort((a, b) => at(a.created) - at(b.created))
+  const live = sorted.filter(({ lifecycleStage }) => !over.includes(lifecycleStage))
+  const asked = states.some(({ type, name }) => type === "CANCELLING" || name === "Cancelling")
+
+  must(isFinal(run), "every run is terminal", () => shown(states.at(-1)))
+  must(live.length === 0, "no job is left", () => live.map(({ id }) => id).join(", "))
+  if (!isFinal(run)) return found
+
+  const first = states.findIndex(isEnd)
+  const afterEnd = states.slice(first + 1).filter(byAgent)
+  must(
+    afterEnd.every((state) => state.type === states[first]?.type),
+    "no agent changes a terminal state",
+    () => `${shown(states[first])} then ${afterEnd.map(shown).join(", ")}`
+  )
+
+  const engines = states.filter((state) => isEnd(state) && !byAgent(state)).at(-1)
+  must(
+    engines === undefined || engines.type === run.state_type,
+    "the end is what was reported last by who is no agent",
+    () => `${shown(engines)} and ${run.state_type}`
+  )
+  if (engines === undefined) {
+    const completed = sorted.some(({ lifecycleStage }) => lifecycleStage === "completed")
+    const exits = sorted.map(({ id }) => exitOf(executions.get(id)))
+    must(
+      run.state_type !== "COMPLETED" || completed,
+      "without a report COMPLETED needs a job that completed",
+      () => sorted.map(({ lifecycleStage }, index) => `${lifecycleStage} ${exits[index]}`).join(", ")
+    )
+    must(
+      run.state_type !== "CANCELLED" ||
+        asked ||
+        sorted.some(({ lifecycleStage }) => lifecycleStage === "cancelled"),
+      "CANCELLED needs somebody who cancelled",
+      () => states.map(shown).join(", ")
+    )
+    must(run.state_type !== "FAILED", "FAILED is the engine's word alone", () => shown(run.state))
+  }
+
+  const end = states.find(isEnd)
+  if (end?.type === "CANCELLED" && byAgent(end)) {
+    const later = sorted.filter(({ lastModified }) => at(lastModified) > at(end.timestamp) + blur)
+    must(
+      later.length === 0,
+      "CANCELLED is written when the job is over",
+      () =>
+        `${shown(end)}; ${later.map(({ id, lastModified }) => `${id} over at ${lastModified}`).join(", ")}`
+    )
+  }
+  for (const [index, command] of sorted.entries()) {
+    const next = sorted[index + 1]
+    const both = next === undefined ? 0 : at(command.lastModified) - at(next.created)
+    must(
+      both <= terms.settle,
+      "one command lives at a time",
+      () => `${command.id} and ${next?.id} for ${both} ms`
+    )
+    const outlived = end === undefined ? 0 : at(command.lastModified) - at(end.timestamp)
+    must(outlived <= terms.linger, "no job outlives its run", () => `${command.id} by ${outlived} ms`)
+  }
+  return found
+}
+
+const exitOf = (execution: JobExecution | undefined) =>
+  Object.values(execution?.containers ?? {}).find(({ restarts }) => restarts?.exitCode !== undefined)
+    ?.restarts?.exitCode
+
+/** How many ended in which state, for the report. */
+export const tally = (records: ReadonlyArray<Recorded>): Readonly<Record<string, number>> => {
+  const counts: Record<string, number> = {}
+  for (const { run } of records) counts[run.state_type] = (counts[run.state_type] ?? 0) + 1
+  return counts
+}

@@ -1,0 +1,40 @@
+/**
+ * What a person needs who wants to know why a promise was broken: the violations, and the whole story of a few runs.
+ *
+ * Invariant: the stories are put together here and judged nowhere; that what the agents printed is among them changes no
+ * verdict.
+ */
+import type { Recorded, Violation } from "./audit.ts"
+import type { Fleet } from "./fleet.ts"
+
+/** Every violation; of the first three runs their whole story, from the records and from what the agents printed. */
+export const told = (
+  violations: ReadonlyArray<Violation>,
+  records: ReadonlyArray<Recorded>,
+  fleets: ReadonlyArray<Fleet>,
+  seed: string
+): string => {
+  const stories = [...new Set(violations.map(({ run }) => run))].slice(0, 3).flatMap((id) => {
+    const record = records.find(({ run }) => run.id === id)
+    if (record === undefined) return []
+    return [
+      `story of ${id}`,
+      ...record.states.map(
+        ({ message, name, state_details, timestamp }) =>
+          `${timestamp} ${name} ${message ?? ""} (${state_details.transition_id ?? "no id"})`
+      ),
+      ...record.commands.map(
+        ({ created, id: command, lastModified, lifecycleStage, tags }) =>
+          `${created} command ${command} ${lifecycleStage} at ${lastModified}, ${tags?.["prefect.io/attempt"]} by ${tags?.["cpln/prefectAgent"]}`
+      ),
+      ...fleets
+        .flatMap(({ agents }) => agents.flatMap((each) => each.current().output().split("\n")))
+        .filter((line) => line.includes(id))
+    ]
+  })
+  return [
+    `seed ${seed}, ${violations.length} violations`,
+    ...violations.map(({ promise, run, seen }) => `not so: ${promise}; ${run}: ${seen}`),
+    ...stories
+  ].join("\n")
+}
