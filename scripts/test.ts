@@ -143,6 +143,27 @@ const e2e = (line: "2" | "3"): Suite => ({
   count: ownLine
 })
 
+const chaos = (line: "2" | "3", name: string, form: ReadonlyArray<string>): Suite => ({
+  name,
+  about: `agents killed, servers restarted, requests broken, with a real Prefect ${versions[line]} server`,
+  needs: e2eNeeds,
+  onlyNamed: form.includes("--long"),
+  steps: [
+    build,
+    [
+      "bun",
+      "test/e2e/chaos.ts",
+      "--prefect",
+      line,
+      "--python",
+      given.python ?? "",
+      ...form,
+      ...(given.only === undefined ? [] : ["--only", given.only])
+    ]
+  ],
+  count: ownLine
+})
+
 const suites: ReadonlyArray<Suite> = [
   {
     name: "types",
@@ -195,8 +216,18 @@ const suites: ReadonlyArray<Suite> = [
     steps: [build, vitest("binary")],
     count: vitestReport("binary")
   },
+  {
+    name: "budgets",
+    about: "how many requests the compiled agent makes",
+    steps: [build, ["bun", "test/e2e/budgets.ts"]],
+    count: ownLine
+  },
   e2e("3"),
-  e2e("2")
+  e2e("2"),
+  chaos("3", "chaos-3", []),
+  chaos("2", "chaos-2", []),
+  chaos("3", "chaos", ["--long"]),
+  chaos("2", "chaos-long-2", ["--long"])
 ]
 
 /** Runs a command with its output on ours and kept; Ctrl-C reaches it too, and it cleans up before it ends. */

@@ -161,7 +161,7 @@ export const agentPoolTests = Effect.fnUntraced(function* (suite: Suite, world: 
   const { CPLN_TOKEN: _ofTheBlock, ...withoutToken } = env
   const running = yield* startAgent({
     agent,
-    args: ["--pool", poolName, "--interval", "5", "--name", "agent-pool-1"],
+    args: ["--pool", poolName, "--interval", "5", "--query-interval", "0.5", "--name", "agent-pool-1"],
     home: join(home, "agent"),
     env: withoutToken
   })
@@ -236,7 +236,8 @@ export const agentPoolTests = Effect.fnUntraced(function* (suite: Suite, world: 
       const first = yield* prefect.run(ids["process"] ?? "")
       const second = yield* prefect.run(ids["process"] ?? "")
       yield* says(running, "left to other agents of the pool")
-      yield* Effect.sleep("15 seconds")
+      // A dozen polls, every one of which offers both runs.
+      yield* Effect.sleep("6 seconds")
       for (const { id } of [first, second]) {
         const seen = yield* prefect.flowRun(id)
         const states = yield* prefect.states(id)

@@ -223,7 +223,10 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     })
   )
 
-  yield* suite.test(
+  // Of the server these need one block, and the test before showed that it is read on both lines.
+  const onNewer: Suite["test"] = prefect.venv.line === "3" ? suite.test : () => Effect.void
+
+  yield* onNewer(
     "job run: a job that fails ends it with exit code 1, and the message has the job's exit code",
     Effect.gen(function* () {
       const { code, output } = yield* failing("job", "run", named("exits-three"))
@@ -232,7 +235,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     })
   )
 
-  yield* suite.test(
+  yield* onNewer(
     "job run -o json: every line of the output is an event",
     Effect.gen(function* () {
       const good = eventsIn(yield* command("job", "run", named("says-three"), "-o", "json"))
@@ -249,7 +252,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     ["SIGINT", "interrupted"],
     ["SIGTERM", "terminated"]
   ] as const) {
-    yield* suite.test(
+    yield* onNewer(
       `job run: ${signal} without a terminal stops the job, shows its last lines and ends with exit code 1`,
       Effect.gen(function* () {
         const before = yield* commands
@@ -269,7 +272,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     { answer: "y", title: "yes leaves the job running and ends with exit code 0", stops: false },
     { answer: "n", title: "no stops the job", stops: true }
   ]) {
-    yield* suite.test(
+    yield* onNewer(
       `job run: Ctrl-C at a terminal asks once whether to leave the job, and ${title}`,
       Effect.gen(function* () {
         const before = yield* commands
@@ -293,7 +296,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     )
   }
 
-  yield* suite.test(
+  yield* onNewer(
     "job run --detach: prints the id and returns, and the job runs on",
     Effect.gen(function* () {
       const before = yield* commands
@@ -309,7 +312,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     })
   )
 
-  yield* suite.test(
+  yield* onNewer(
     "job run --timeout: stops the job when its time is over, and ends with exit code 1",
     Effect.gen(function* () {
       const before = yield* commands
@@ -319,7 +322,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     })
   )
 
-  yield* suite.test(
+  yield* onNewer(
     "job run --delete: the workload is gone afterwards",
     Effect.gen(function* () {
       const file = fileOf("shape.yaml", manifest("echo short").replace("Never", "OnFailure"))
@@ -333,7 +336,7 @@ export const cplnJobTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
     })
   )
 
-  yield* suite.test(
+  yield* onNewer(
     "job run: what cannot be run is refused with what and where, and nothing is started",
     Effect.gen(function* () {
       const before = yield* commands

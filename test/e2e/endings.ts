@@ -62,6 +62,8 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
   const sources = { folder: flowFolder(folder), git: yield* flowRepository(folder) }
 
   for (const { name: poolName, blank, title } of pools) {
+    // What is injected reaches the pool in the same way on both lines: there one ending shows that it does.
+    const here = blank && prefect.venv.line === "2" ? endings.slice(0, 1) : endings
     const home = join(folder, `agent-${poolName}`)
     const env = { ...access(prefect, cpln), ...(blank ? injected(place) : {}) }
     const args = blank ? [] : ["--org", place.org, "--gvc", place.gvc, "--location", place.location]
@@ -84,7 +86,7 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
 
         const ids = yield* deploy(
           prefect,
-          endings.map(({ deployment: { from, ...rest } }) => ({
+          here.map(({ deployment: { from, ...rest } }) => ({
             ...rest,
             pool: poolName,
             source: sources[from]
@@ -92,7 +94,7 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
         )
         // One after the other would take minutes; all at once they share two cores, as in a busy pool.
         yield* Effect.forEach(
-          endings,
+          here,
           (ending) =>
             suite.test(
               `${ending.name} ends ${ending.expected.state} on both sides, ${title}`,

@@ -125,6 +125,9 @@ export const planTests = Effect.fnUntraced(function* (suite: Suite, world: World
     })
   )
 
+  // The lines differ in how a deployment's variables are read, and in nothing else that a plan needs.
+  if (prefect.venv.line === "2") return
+
   yield* suite.test(
     "plan: of a file as for kubectl, and what is wrong with one",
     Effect.gen(function* () {
