@@ -36,7 +36,7 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
   )
   if (exists === undefined) return
   if (exists) {
-    if (memory.deletedSince !== undefined) yield* brake.seenAgain(runId, "run")
+    if (memory.deletedSince !== undefined) yield* brake.seenAgain(runId)
     memory.deletedSince = undefined
     brake.withdraw(runId)
     return

@@ -21,13 +21,14 @@ import { advice, kindOf, silence, troubleOf } from "./diagnose.ts"
 import { absenceIn } from "./disruption.ts"
 import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
+import { hasGrounds } from "./grounds.ts"
 import { historyOf, readHistory } from "./history.ts"
 import type { Look } from "./look.ts"
 import { restoreEnd } from "./overwritten.ts"
 import type { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import type { Preparation } from "./prepare.ts"
-import { handBack, isUnchanged, makeClaimable, proposeEnd, type Written } from "./propose.ts"
+import { handBack, makeClaimable, proposeEnd, type Written } from "./propose.ts"
 import { OnlineWorkers } from "./rendezvous.ts"
 import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
@@ -81,7 +82,7 @@ export const act = Effect.fn("runs.act")(function* (
       return yield* once(memory, decision.why, say("warning", area, about, decision.why))
     case "Stop":
       yield* noteStartTrouble(its)
-      return yield* stopCurrent(its, decision.why, isUnchanged(run))
+      return yield* stopCurrent(its, decision.why, true)
     case "Propose": {
       // It says that nothing of the run is left, so doubles and older attempts count as well.
       if (decision.state === "CANCELLED" && (yield* hasOtherJobs(its))) {
@@ -89,7 +90,7 @@ export const act = Effect.fn("runs.act")(function* (
       }
       const written = yield* proposeAndTell(decision, its)
       if (decision.thenStop && written === "written") {
-        yield* stopCurrent(its, decision.why, Effect.succeed(true))
+        yield* stopCurrent(its, decision.why, false)
       }
       return
     }
@@ -98,7 +99,7 @@ export const act = Effect.fn("runs.act")(function* (
     case "MakeClaimable": {
       if ((yield* makeClaimable(run)) === "moved on") return
       yield* say("info", area, about, decision.why)
-      if (decision.thenStop) yield* stopCurrent(its, decision.why, Effect.succeed(true))
+      if (decision.thenStop) yield* stopCurrent(its, decision.why, false)
     }
   }
 })
@@ -121,11 +122,16 @@ const passesBrake = Effect.fnUntraced(function* (decision: Decision, { memory, o
 })
 
 const stopCurrent = (
-  { about, area, looked, memory }: Case,
+  { about, area, looked, memory, observation, run }: Case,
   why: string,
-  confirm: Effect.Effect<boolean, ApiError, Prefect>
-) =>
-  looked._tag === "Found" ? stop({ found: looked.current, memory, area, about, why, confirm }) : Effect.void
+  asJudged: boolean
+): Effect.Effect<void, ApiError, ActEnvironment> => {
+  if (looked._tag !== "Found") return Effect.void
+  const found = looked.current
+  const mayFinish = observation._tag === "Live" || observation._tag === "Pending"
+  const confirm = hasGrounds({ run, asJudged, found, memory, area, about, mayFinish })
+  return stop({ found, memory, area, about, why, confirm })
+}
 
 const hasOtherJobs = Effect.fnUntraced(function* ({ looked, run }: Case) {
   const current = looked._tag === "Found" ? looked.current.command.id : undefined

@@ -51,6 +51,15 @@ export interface RunMemory {
   streamOutput: boolean | undefined
   attempt: AttemptMemory
   readonly stops: Map<string, StopMemory>
+  /** Jobs that were not stopped though the run's state asked for it, and of which state that was found. */
+  readonly spared: Map<string, { readonly stateId: string | null | undefined; readonly at: number }>
+  /** Ids of the run's last states, the newest last, as far as they were seen. */
+  readonly states: Array<string>
+  /** When the run was last seen to be in an earlier state again, and since when it has been in one. */
+  flippedAt: number | undefined
+  backSince: number | undefined
+  /** A job of it was seen that an agent left whose runs are ours. */
+  adopted: boolean
   /** Reads of a deleted run that got 404: the first of at least two. */
   deletedSince: number | undefined
   readonly said: Set<string>
@@ -102,6 +111,11 @@ export const blankRun = (): RunMemory => ({
   streamOutput: undefined,
   attempt: blankAttempt(undefined, undefined),
   stops: new Map(),
+  spared: new Map(),
+  states: [],
+  flippedAt: undefined,
+  backSince: undefined,
+  adopted: false,
   deletedSince: undefined,
   said: new Set()
 })

@@ -25,8 +25,8 @@ export class Brake extends Context.Service<
     readonly allows: (runId: string) => boolean
     /** It is being carried out: it counts for the next fifteen minutes. */
     carryOut(runId: string): Effect.Effect<void>
-    /** A run, or a job, was seen after it had been absent. */
-    seenAgain(runId: string, what: "run" | "job"): Effect.Effect<void>
+    /** Something was seen after it had been absent, or after it had been replaced; `deletedRun` is the run, if it was that. */
+    seenAgain(deletedRun?: string): Effect.Effect<void>
     /** The database does not hold what it held before. */
     readonly wentBack: Effect.Effect<void>
     /** Once at the end of each cycle, with the runs that have live jobs. */
@@ -62,9 +62,9 @@ export class Brake extends Context.Service<
         carryOut: Effect.fnUntraced(function* (runId) {
           carriedAt.set(runId, yield* Clock.currentTimeMillis)
         }),
-        seenAgain: Effect.fnUntraced(function* (runId, what) {
+        seenAgain: Effect.fnUntraced(function* (deletedRun) {
           seenAgainAt = yield* Clock.currentTimeMillis
-          if (what === "run") doubted.add(runId)
+          if (deletedRun !== undefined) doubted.add(deletedRun)
         }),
         wentBack: Effect.gen(function* () {
           wentBackAt = yield* Clock.currentTimeMillis

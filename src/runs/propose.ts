@@ -18,12 +18,6 @@ export interface Judged {
   readonly state_id?: string | null | undefined
 }
 
-/** Whether the run is still in the state that was judged, by a fresh read. */
-export const isUnchanged = Effect.fn("runs.isUnchanged")(function* (judged: Judged) {
-  const fresh = yield* freshRun(judged.id)
-  return fresh.value.state_id === judged.state_id
-})
-
 /**
  * What came of a state that was proposed: "moved on" means that the run had changed, by another replica's write of the same
  * end as well, so that the next look decides anew.

@@ -16,12 +16,13 @@ import { Board, type RunMemory } from "./board.ts"
 import { Brake } from "./brake.ts"
 import { sentence } from "./crash.ts"
 import type { Decision } from "./decide.ts"
+import { hasGrounds, holdsAttempt } from "./grounds.ts"
+import { readHistory } from "./history.ts"
 import { isClaimed, judge } from "./judge.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
-import { isKnownState, isOver } from "./phase.ts"
-import { isUnchanged } from "./propose.ts"
+import { isCancelling, isKnownState, isOver } from "./phase.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
 import { once, tellRun } from "./tell.ts"
@@ -36,6 +37,11 @@ export interface Outcome {
 
 /** The flow name that every command carries: it serves log lines after a restart. */
 const flowTag = "prefect.io/flow-name"
+
+/** States of a run that are remembered. */
+const mostStates = 8
+/** An earlier state that stays for so long is no old copy, in ms. */
+const backForGood = 60_000
 
 /** `bulk` are the run's live commands as the bulk queries saw them; none where they were not asked. */
 export const reconcile = Effect.fn("runs.reconcile")(function* (
@@ -57,27 +63,24 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   const run = seen.value
   const brake = yield* Brake
   // It is there: what got 404 before was no deletion.
-  if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id, "run")
+  if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id)
   memory.deletedSince = undefined
+  yield* noteState(run, memory)
   const { attempt } = memory
   const { looks } = attempt.notFound
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
   if (looked._tag === "Found" && looks > 0 && memory.attempt === attempt) {
-    yield* brake.seenAgain(run.id, "job")
+    yield* brake.seenAgain()
   }
   const about = aboutOf(run, memory, looked)
   const area = areaOf(run)
   yield* saySomethingOfPid(run, memory, about)
   const strays = looked._tag === "Unreachable" ? [] : looked.strays
   for (const stray of strays) {
-    yield* stop({
-      found: stray,
-      memory,
-      area: "Kill",
-      about: { ...about, workload: stray.place.workload.name, command: stray.command.id },
-      why: "it is a double, or of an earlier attempt",
-      confirm: isUnchanged(run)
-    })
+    const where = { ...about, workload: stray.place.workload.name, command: stray.command.id }
+    const its = { found: stray, memory, area: "Kill", about: where } as const
+    const confirm = hasGrounds({ ...its, run, asJudged: true, mayFinish: false })
+    yield* stop({ ...its, why: "it is a double, or of an earlier attempt", confirm })
   }
   if (isClaimed(run)) yield* renewLease(seen, memory.attempt)
   const { decision, observation } = yield* judge(seen, looked, memory)
@@ -93,6 +96,29 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   }
   const job = looked._tag === "Found" ? { found: looked.current, memory } : undefined
   return { decision, job, strays: strays.length } satisfies Outcome & { readonly strays: number }
+})
+
+/** A state that was followed by another does not come back, unless the answers are of two databases, or of an old copy. */
+const noteState = Effect.fnUntraced(function* ({ state_id }: FlowRun, memory: RunMemory) {
+  const { states } = memory
+  if (state_id == null) return
+  const now = yield* Clock.currentTimeMillis
+  const known = states.indexOf(state_id)
+  if (known === -1) {
+    states.push(state_id)
+    if (states.length > mostStates) states.shift()
+  }
+  if (known === -1 || known === states.length - 1) {
+    memory.backSince = undefined
+    return
+  }
+  const brake = yield* Brake
+  if (memory.backSince === undefined) {
+    memory.flippedAt = now
+    yield* brake.seenAgain()
+  }
+  memory.backSince ??= now
+  if (now - memory.backSince >= backForGood) yield* brake.wentBack
 })
 
 const areaOf = (run: FlowRun): Area =>
@@ -131,6 +157,8 @@ const repairPid = Effect.fnUntraced(function* (run: FlowRun, current: Located, a
   if (run.infrastructure_pid === infrastructurePid(pid) || isOver(run) || run.state_type === "SCHEDULED")
     return
   if (tagOf(current.command, attemptTag) === undefined) return
+  // The PID is also how a job is adopted: not by a run that asks for the end of another one.
+  if (isCancelling(run) && !holdsAttempt(yield* readHistory(run.id), current)) return
   yield* writePid(run, pid)
   yield* say("info", "Job", about, "PID written: it did not name the current job.")
 })

@@ -14,6 +14,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
+import { readHistory } from "./history.ts"
 import { agentTag, attemptTag, poolTag } from "./normalise.ts"
 import { isCancelling } from "./phase.ts"
 import { Places } from "./places.ts"
@@ -92,7 +93,7 @@ export const startClaimed = Effect.fnUntraced(function* (
   yield* say("info", "Job", withCommand, `Job started (try ${tried.tryNumber}) in ${prepared.what.location}.`)
   const job = { place, command: { id: command.id } }
   if (!(yield* writeDown(run, held, job, command.provenAt, withCommand))) {
-    yield* stopOwn(run, place, command.id, prepared.what.location, withCommand)
+    yield* stopOwn(run, held, place, command.id, prepared.what.location, withCommand)
     return undefined
   }
   yield* tellWarnings(run, prepared, about).pipe(Effect.andThen(label(run.id)), Effect.forkDetach)
@@ -115,6 +116,7 @@ const tellWarnings = Effect.fnUntraced(function* (run: FlowRun, prepared: Prepar
 /** A newer attempt has the run: our own job must not live. */
 const stopOwn = Effect.fnUntraced(function* (
   run: FlowRun,
+  held: Claim,
   place: Place,
   commandId: string,
   location: string,
@@ -134,7 +136,10 @@ const stopOwn = Effect.fnUntraced(function* (
     area: "Kill",
     about,
     why: "a newer attempt has the run",
-    confirm: Effect.succeed(true)
+    // A database that has gone back in time knows nothing of the claim: then the watch looks after the job.
+    confirm: Effect.map(readHistory(run.id), ({ claims }) =>
+      claims.some((claim) => claim.transitionId === held.transitionId)
+    )
   })
 })
 

@@ -6,13 +6,13 @@
  */
 import { Clock, Effect } from "effect"
 import { Commands } from "../cpln/commands.ts"
+import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
 import type { Command } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { duration } from "../observe/duration.ts"
 import { type About, type Area, say } from "../observe/say.ts"
-import type { Prefect } from "../prefect/prefect.ts"
 import type { RunMemory } from "./board.ts"
 import { executionOf } from "./executions.ts"
 import type { Located } from "./normalise.ts"
@@ -22,26 +22,38 @@ const askAgainAfter = 30_000
 /** A stop without effect for this long is said aloud, in ms. */
 const raiseVoiceAfter = 180_000
 
-export interface Stopping {
+export interface Stopping<R> {
   readonly found: Located
   readonly memory: RunMemory
   readonly area: Area
   readonly about: About
   readonly why: string
   /** Whether what the stop was concluded from still holds; asked right before the first stop of a command is sent. */
-  readonly confirm: Effect.Effect<boolean, ApiError, Prefect>
+  readonly confirm: Effect.Effect<boolean, ApiError, R>
 }
 
 /** The one stop act. Looks for the replica wherever it may show; with none to be found yet, the next look tries again. */
 export const stop = Effect.fn("runs.stop")(
-  function* ({ about, area, confirm, found, memory, why }: Stopping) {
+  function* <R = never>({
+    about,
+    area,
+    confirm,
+    found,
+    memory,
+    why
+  }: Stopping<R>): Effect.fn.Return<void, ApiError, ControlPlane | R> {
     const { command, place } = found
     const now = yield* Clock.currentTimeMillis
     const before = memory.stops.get(command.id)
     if (before?.sentAt !== undefined && now - before.sentAt < askAgainAfter) return
     const firstAt = before?.firstAt ?? now
     if (before === undefined && !(yield* confirm)) {
-      return yield* say("debug", area, about, "the run has moved on: its job is not stopped; looking again")
+      return yield* say(
+        "debug",
+        area,
+        about,
+        "what the stop rests on does not hold: its job is not stopped; looking again"
+      )
     }
     memory.stops.set(command.id, { firstAt, sentAt: before?.sentAt })
     if (now - firstAt > raiseVoiceAfter) {

@@ -1,0 +1,143 @@
+/**
+ * Whether there are grounds to stop a job for what its run says: asked once, right before the first stop of the job.
+ *
+ * Invariant: a job is stopped because of its run's state only when the server's history of the run holds the job's
+ * attempt. Else the database is not the one that the job was started from: it went back in time, or is another server's.
+ * Then the job is kept and followed, and that is said; whoever wants it gone stops it at Control Plane.
+ */
+import { Clock, Effect } from "effect"
+import type { ControlPlane } from "../cpln/control-plane.ts"
+import type { ApiError } from "../http/errors.ts"
+import { transitionOf } from "../job/attempt.ts"
+import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
+import { type About, type Area, say } from "../observe/say.ts"
+import type { Prefect } from "../prefect/prefect.ts"
+import type { FlowRun } from "../prefect/schemas.ts"
+import type { RunMemory } from "./board.ts"
+import { Brake } from "./brake.ts"
+import { RunsConfig } from "./config.ts"
+import { commandsOfRun } from "./earlier.ts"
+import { freshRun } from "./fresh.ts"
+import { type History, placesOf, readHistory } from "./history.ts"
+import { agentTag, attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
+import { isOver, timeOf } from "./phase.ts"
+import type { Places } from "./places.ts"
+import { once, tellRun } from "./tell.ts"
+
+/** A run whose state went back and forth a moment ago is read from two servers, or from an old copy, in ms. */
+const calmFor = 30_000
+/** An engine that dies of our stop of a double may report the whole run as CRASHED this long, in ms. */
+const doubleReports = 120_000
+
+export interface Asked {
+  /** As it was judged. */
+  readonly run: FlowRun
+  /** False once we wrote the run's state ourselves: then it need not be the judged one any more. */
+  readonly asJudged: boolean
+  readonly found: Located
+  readonly memory: RunMemory
+  readonly area: Area
+  readonly about: About
+  /** The job that counts and still runs, not a double and not one that is over but for its side containers. */
+  readonly mayFinish: boolean
+}
+
+export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
+  asked: Asked
+): Effect.fn.Return<boolean, ApiError, Prefect | ControlPlane | Places | RunsConfig | Brake> {
+  const { about, area, found, memory, run } = asked
+  const { monitorInterval } = yield* RunsConfig
+  const { id } = found.command
+  const now = yield* Clock.currentTimeMillis
+  if (memory.flippedAt !== undefined && now - memory.flippedAt < calmFor) return false
+  const before = memory.spared.get(id)
+  if (before !== undefined && before.stateId === run.state_id && now - before.at < monitorInterval)
+    return false
+  const fresh = (yield* freshRun(run.id)).value
+  if (asked.asJudged && fresh.state_id !== run.state_id) return false
+  const reason = yield* reasonToSpare(asked, fresh)
+  if (reason === undefined) {
+    memory.spared.delete(id)
+    return true
+  }
+  memory.spared.set(id, { stateId: run.state_id, at: now })
+  if (reason === "went back") {
+    yield* (yield* Brake).wentBack
+    const words = wentBackWords(id)
+    yield* once(
+      memory,
+      words,
+      say("warning", area, about, words).pipe(Effect.andThen(tellRun(run.id, "warning", words)))
+    )
+  } else yield* say("debug", area, about, reason)
+  return false
+})
+
+const wentBackWords = (command: string): string =>
+  `Prefect's database has gone back in time, or is another one: the history of this run does not hold the attempt that command ${command} was started for. The job is kept and followed, and not stopped for what the run says. Stop it at Control Plane if it is not wanted.`
+
+const reasonToSpare = Effect.fnUntraced(function* (
+  { found, mayFinish }: Asked,
+  run: FlowRun
+): Effect.fn.Return<string | undefined, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
+  const { command } = found
+  const config = yield* RunsConfig
+  const hasAttempt = tagOf(command, attemptTag) !== undefined
+  if (!hasAttempt && !isOwnAgent(config, tagOf(command, agentTag))) {
+    if (!isOver(run)) return "another agent's job is not stopped before its run is over"
+    if (isOfOtherWorker(run)) return "its run is another worker's"
+  }
+  if (!isNamedByPid(run, command.id)) {
+    // Without an attempt there is nothing that a history could hold: then its own time tells.
+    const known = hasAttempt
+      ? holdsAttempt(yield* readHistory(run.id), found)
+      : (timeOf(run.state?.timestamp) ?? 0) >= (timeOf(command.created) ?? 0)
+    if (!known) return "went back"
+  }
+  return mayFinish && run.state_type === "CRASHED" && (yield* diedOfItsDouble(run, found))
+    ? "a double of it was stopped as the run was called CRASHED: its own report counts"
+    : undefined
+})
+
+/** Whether commands with this agent tag are ours: by our own name, or by one that we take over. */
+export const isOwnAgent = (
+  { adopted, agentLink }: Pick<RunsConfig["Service"], "adopted" | "agentLink">,
+  agent: string | undefined
+): boolean => agent !== undefined && (agent === agentLink || adopted.has(agent))
+
+/** A three-part PID is the older worker's, which has a workload for each run. */
+const isOfOtherWorker = (run: FlowRun): boolean =>
+  (run.infrastructure_pid ?? "") !== "" && parseInfrastructurePid(run.infrastructure_pid) === undefined
+
+/** Whether the command's attempt was claimed in this database, or a claim in it took the command over. */
+export const holdsAttempt = ({ claims, handedBack }: History, { command }: Located): boolean => {
+  const transition = transitionOf(tagOf(command, attemptTag) ?? "")
+  return (
+    handedBack.has(transition) ||
+    claims.some((claim) => claim.transitionId === transition || claim.adopts === command.id)
+  )
+}
+
+/**
+ * It is written after the claim, so that a database that holds it held the claim; or by an agent that found the job alive
+ * after the database had gone back: that is how a job is adopted.
+ */
+const isNamedByPid = (run: FlowRun, commandId: string): boolean =>
+  parseInfrastructurePid(run.infrastructure_pid)?.commandId === commandId
+
+/**
+ * Whether another job of the run lived beside this one and ended about when the run became CRASHED: by the commands' own
+ * times, so that every replica finds the same.
+ */
+const diedOfItsDouble = Effect.fnUntraced(function* (run: FlowRun, found: Located) {
+  const crashedAt = timeOf(run.state?.timestamp) ?? 0
+  const madeAt = timeOf(found.command.created) ?? 0
+  const { places } = yield* placesOf(run, yield* readHistory(run.id))
+  const known = new Map([found.place, ...places].map((place) => [place.workload.path, place]))
+  const all = yield* Effect.forEach(known.values(), (place) => commandsOfRun(run.id, place))
+  return all.flat().some(({ command }) => {
+    if (command.id === found.command.id) return false
+    const changedAt = timeOf(command.lastModified) ?? 0
+    return !isFinal(command) || (changedAt > madeAt && Math.abs(crashedAt - changedAt) <= doubleReports)
+  })
+})
