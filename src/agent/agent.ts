@@ -17,6 +17,7 @@ import { Places } from "../runs/places.ts"
 import { Preparation } from "../runs/prepare.ts"
 import { OnlineWorkers } from "../runs/rendezvous.ts"
 import { say } from "../observe/say.ts"
+import { Sightings } from "../runs/sightings.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
@@ -88,6 +89,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
       Layer.mergeAll(
         Board.layer,
         Brake.layer,
+        Sightings.layer,
         CurrentPool.layer(pool),
         OurWorkloads.layer.pipe(Layer.provideMerge(Places.layer))
       )

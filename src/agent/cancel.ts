@@ -16,10 +16,10 @@ const concurrency = 64
 export const watchCancelled = Effect.fn("agent.watchCancelled")(
   function* () {
     const prefect = yield* Prefect
-    const { pool } = yield* RunsConfig
+    const { pool, poolId } = yield* RunsConfig
     const found = yield* prefect.findRuns({ pool, stateNames: ["Cancelling"] })
     yield* Effect.forEach(
-      found.value,
+      found.value.filter((run) => run.work_pool_id === poolId),
       (run) => oneRun({ value: run, at: found.at }, undefined).pipe(Effect.timeoutOption(perRun)),
       { concurrency, discard: true }
     )

@@ -8,7 +8,6 @@
 import { Duration, Effect, Semaphore } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
-import type { Term } from "../cpln/schemas.ts"
 import { type ApiError, Unavailable } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
@@ -24,6 +23,7 @@ import type { Bulk } from "../runs/look.ts"
 import { agentTag, isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
 import { timeOf } from "../runs/phase.ts"
 import { placeFromText, Places } from "../runs/places.ts"
+import { liveJobs, Sightings } from "../runs/sightings.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
 import { deletedRun } from "./deleted.ts"
 import { Endings } from "./endings.ts"
@@ -31,21 +31,12 @@ import { Launcher } from "./launcher.ts"
 
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
-/** Live commands that run a flow. */
-const liveJobs: ReadonlyArray<Term> = [
-  { op: "=", property: "type", value: "runCronWorkload" },
-  { op: "!=", property: "lifecycleStage", value: "completed" },
-  { op: "!=", property: "lifecycleStage", value: "failed" },
-  { op: "!=", property: "lifecycleStage", value: "cancelled" },
-  { op: "exists", tag: runTag }
-]
-
 /** How many runs or workloads are worked on at once. */
 const concurrency = 16
 /** A workload that does not answer in this time is unreachable in this cycle; nobody else waits for it. */
 const answerWithin = Duration.seconds(10)
 
-export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay | Endings
+export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay | Endings | Sightings
 
 /** What one cycle saw, for the lines of the syncs. */
 export interface Cycle {
@@ -116,12 +107,17 @@ export const cycle = Effect.fn("agent.cycle")(function* (
 
 const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   const prefect = yield* Prefect
-  const { pool } = yield* RunsConfig
+  const { pool, poolId } = yield* RunsConfig
+  // A pool that was made anew under the same name is another pool, and its runs are not ours.
+  const ours = (runs: ReadonlyArray<FlowRun>) => runs.filter((run) => run.work_pool_id === poolId)
   const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })
-  if (!wide) return open
+  if (!wide) return { value: ours(open.value), at: open.at }
   const waiting = yield* prefect.findRuns({ pool, stateNames: ["AwaitingRetry", "Cancelling"] })
   const known = new Set(open.value.map((run) => run.id))
-  return { value: [...open.value, ...waiting.value.filter((run) => !known.has(run.id))], at: open.at }
+  return {
+    value: ours([...open.value, ...waiting.value.filter((run) => !known.has(run.id))]),
+    at: open.at
+  }
 })
 
 /** Where the runs' claims, PIDs and our own launches say that they are; and what a sync wants looked into. */
@@ -131,7 +127,9 @@ const placesToAsk = Effect.fnUntraced(function* (runs: ReadonlyArray<FlowRun>) {
   const found = new Map(known.all().map((place) => [placeKey(place), place]))
   for (const run of runs) {
     const claimed = parseClaimMessage(run.state?.message ?? "")?.where ?? ""
-    for (const text of [claimed, run.infrastructure_pid ?? ""]) {
+    const pid = run.infrastructure_pid ?? ""
+    // A PID of another form is another worker's: its workload is no place of ours.
+    for (const text of parseInfrastructurePid(pid) === undefined ? [claimed] : [claimed, pid]) {
       const place = yield* placeFromText(text)
       if (place !== undefined && place !== "no credential") found.set(placeKey(place), place)
     }
@@ -146,17 +144,21 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
   const { poolId } = yield* RunsConfig
   const byRun = new Map<string, Array<Located>>()
   const unreachable = new Set<string>()
+  const sightings = yield* Sightings
   const ask = Effect.fnUntraced(function* (place: Place) {
     const seen = yield* Commands.use((commands) => commands.find(place.workload, liveJobs))
+    const runIds = new Set<string>()
     for (const command of seen.value) {
       const run = tagOf(command, runTag)
       const pool = tagOf(command, poolTag)
       if (run === undefined || isFinal(command) || (pool !== undefined && pool !== poolId)) continue
+      runIds.add(run)
       const located = { place, command, at: seen.at }
       const known = byRun.get(run)
       if (known === undefined) byRun.set(run, [located])
       else known.push(located)
     }
+    sightings.note(place, runIds)
   })
   yield* Effect.forEach(
     places,

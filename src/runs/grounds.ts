@@ -8,7 +8,6 @@
 import { Clock, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
-import { transitionOf } from "../job/attempt.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { type About, type Area, say } from "../observe/say.ts"
 import type { Prefect } from "../prefect/prefect.ts"
@@ -18,7 +17,7 @@ import { Brake } from "./brake.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
 import { freshRun } from "./fresh.ts"
-import { type History, placesOf, readHistory } from "./history.ts"
+import { holdsAttempt, placesOf, readHistory } from "./history.ts"
 import { agentTag, attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
 import { isOver, timeOf } from "./phase.ts"
 import type { Places } from "./places.ts"
@@ -62,19 +61,18 @@ export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
   }
   memory.spared.set(id, { stateId: run.state_id, at: now })
   if (reason === "went back") {
-    yield* (yield* Brake).wentBack
-    const words = wentBackWords(id)
-    yield* once(
-      memory,
-      words,
-      say("warning", area, about, words).pipe(Effect.andThen(tellRun(run.id, "warning", words)))
-    )
+    yield* once(memory, `went back ${id}`, sayWentBack(run.id, id, about))
   } else yield* say("debug", area, about, reason)
   return false
 })
 
-const wentBackWords = (command: string): string =>
-  `Prefect's database has gone back in time, or is another one: the history of this run does not hold the attempt that command ${command} was started for. The job is kept and followed, and not stopped for what the run says. Stop it at Control Plane if it is not wanted.`
+/** On our own output and on the run; and what absence asks for waits. */
+export const sayWentBack = Effect.fnUntraced(function* (runId: string, command: string, about: About) {
+  const words = `Prefect's database has gone back in time, or is another one: the history of this run does not hold the attempt that command ${command} was started for. The job is kept and followed, and not stopped for what the run says. Stop it at Control Plane if it is not wanted.`
+  yield* (yield* Brake).wentBack
+  yield* say("warning", "Job", about, words)
+  yield* tellRun(runId, "warning", words)
+})
 
 const reasonToSpare = Effect.fnUntraced(function* (
   { found, mayFinish }: Asked,
@@ -90,7 +88,7 @@ const reasonToSpare = Effect.fnUntraced(function* (
   if (!isNamedByPid(run, command.id)) {
     // Without an attempt there is nothing that a history could hold: then its own time tells.
     const known = hasAttempt
-      ? holdsAttempt(yield* readHistory(run.id), found)
+      ? holdsAttempt(yield* readHistory(run.id), command)
       : (timeOf(run.state?.timestamp) ?? 0) >= (timeOf(command.created) ?? 0)
     if (!known) return "went back"
   }
@@ -108,15 +106,6 @@ export const isOwnAgent = (
 /** A three-part PID is the older worker's, which has a workload for each run. */
 const isOfOtherWorker = (run: FlowRun): boolean =>
   (run.infrastructure_pid ?? "") !== "" && parseInfrastructurePid(run.infrastructure_pid) === undefined
-
-/** Whether the command's attempt was claimed in this database, or a claim in it took the command over. */
-export const holdsAttempt = ({ claims, handedBack }: History, { command }: Located): boolean => {
-  const transition = transitionOf(tagOf(command, attemptTag) ?? "")
-  return (
-    handedBack.has(transition) ||
-    claims.some((claim) => claim.transitionId === transition || claim.adopts === command.id)
-  )
-}
 
 /**
  * It is written after the claim, so that a database that holds it held the claim; or by an agent that found the job alive

@@ -5,11 +5,13 @@
  */
 import { Effect } from "effect"
 import type { Place } from "../cpln/place.ts"
-import { attemptId } from "../job/attempt.ts"
+import type { Command } from "../cpln/schemas.ts"
+import { attemptId, transitionOf } from "../job/attempt.ts"
 import { type ClaimMessage, parseClaimMessage, parseHandBackMessage } from "../job/claim-message.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun, State } from "../prefect/schemas.ts"
 import type { RunsConfig } from "./config.ts"
+import { attemptTag, tagOf } from "./normalise.ts"
 import { timeOf } from "./phase.ts"
 import { placeFromText, type Places } from "./places.ts"
 
@@ -59,6 +61,15 @@ export const readHistory = Effect.fn("runs.readHistory")(function* (runId: strin
 export const rivalsOf = ({ claims }: History, transitionId: string): ReadonlyArray<PastClaim> => {
   const own = claims.find((claim) => claim.transitionId === transitionId)
   return claims.filter((claim) => claim !== own && claim.round === own?.round)
+}
+
+/** Whether the command's attempt was claimed in this database, or a claim in it took the command over. */
+export const holdsAttempt = ({ claims, handedBack }: History, command: Command): boolean => {
+  const transition = transitionOf(tagOf(command, attemptTag) ?? "")
+  return (
+    handedBack.has(transition) ||
+    claims.some((claim) => claim.transitionId === transition || claim.adopts === command.id)
+  )
 }
 
 /** Attempts of commands that a later claim took over, by command id. */

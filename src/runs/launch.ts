@@ -13,11 +13,13 @@ import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
+import type { Brake } from "./brake.ts"
 import { claim, type ClaimDeferred, ClaimLost } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import type { OtherInfrastructure } from "./definition.ts"
 import { type Earlier, earlierAttempts } from "./earlier.ts"
 import { freshRun } from "./fresh.ts"
+import { sayWentBack } from "./grounds.ts"
 import type { Located } from "./normalise.ts"
 import { retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
@@ -28,6 +30,7 @@ import { restoreEnd } from "./overwritten.ts"
 import { pidOf, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
 import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
+import { Sightings } from "./sightings.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
 /** An earlier job of this run lives: it has to end (it is being stopped) before the run is claimed again. */
@@ -48,6 +51,8 @@ export type LaunchEnvironment =
   | CurrentPool
   | EnsuredWorkloads
   | Preparation
+  | Brake
+  | Sightings
 
 /** A due run as the pool offered it; `seenAt` is when that was asked for, by the local clock in ms. */
 export interface Offer {
@@ -88,12 +93,16 @@ export const warm = Effect.fn("runs.warm")(function* (run: FlowRun) {
 type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | OtherInfrastructure | ApiError
 
 /** Launches one due run, and returns the job, if one was started. */
-export const launch = Effect.fn("runs.launch")(function* (
+export const launch: (
+  offer: Offer,
+  drain: Drain
+) => Effect.Effect<Started | undefined, LaunchError, LaunchEnvironment> = Effect.fn("runs.launch")(function* (
   offer: Offer,
   drain: Drain
 ): Effect.fn.Return<Started | undefined, LaunchError, LaunchEnvironment> {
   if (drain.asked()) return undefined
-  const earlier = yield* earlierAttempts(offer.run)
+  const sightings = yield* Sightings
+  const earlier = yield* earlierAttempts(offer.run, sightings.of(offer.run.id))
   // The history is the younger one, and may tell of jobs that were not looked for.
   if (earlier.stateId !== undefined && earlier.stateId !== offer.run.state_id) return yield* movedOn
   if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.command.id })
@@ -104,6 +113,9 @@ export const launch = Effect.fn("runs.launch")(function* (
   let ready = yield* makeReady(run)
   for (let seen = offer; ; ready = yield* makeReady(run)) {
     if (drain.asked()) return undefined
+    if (!("problems" in ready)) yield* sightings.lookOnce(ready.wanted.place)
+    // Its job may live though the run looks as if it had never been started: begun again, that is looked into.
+    if (earlier.stateId === undefined && sightings.of(run.id).length > 0) return yield* launch(offer, drain)
     seen = yield* stillDue(seen)
     const unchanged = isSameJob(run, seen.run)
     run = seen.run
@@ -226,6 +238,7 @@ const adopt = Effect.fnUntraced(function* (
   places.remember(job.place)
   ;(yield* Board).of(run.id).place = job.place
   yield* say("info", "Job", about, "Its job of an earlier attempt lives: taken over.")
+  if (earlier.wentBack) yield* sayWentBack(run.id, pidOf(job).commandId, about)
   yield* writeDown(run, held, job, yield* Clock.currentTimeMillis, about)
   return { place: job.place, commandId: pidOf(job).commandId, flowName: undefined, streamOutput: undefined }
 })

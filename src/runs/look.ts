@@ -11,7 +11,7 @@ import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { transitionOf } from "../job/attempt.ts"
+import { attemptId, transitionOf } from "../job/attempt.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
 import { type InfrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { type About, say } from "../observe/say.ts"
@@ -21,7 +21,7 @@ import { executionOf, isOver } from "./executions.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
-import { adoptions, type History, placesOf, readHistory, rivalsOf } from "./history.ts"
+import { adoptions, type History, holdsAttempt, placesOf, readHistory, rivalsOf } from "./history.ts"
 import {
   attemptTag,
   type CurrentAttempt,
@@ -161,6 +161,11 @@ const search = Effect.fnUntraced(function* (
   }
   const history = yield* historyOf(run, mem)
   const attempt = withRivals(attemptOf(run), history)
+  if (attempt.transitionId !== undefined && bulk.some(isBeyond(history))) {
+    // The database went back to before that attempt: it is the newest all the same.
+    const sorted = sortOut(bulk, { transitionId: undefined, adopted: undefined }, adoptions(history))
+    if (sorted.current !== undefined) return found(memory, sorted.current, sorted.strays)
+  }
   const byPid = yield* commandOfPid(run)
   if (byPid === "no credential") {
     return noCredential(`where its PID ${run.infrastructure_pid} points`)
@@ -213,6 +218,14 @@ const commandOfPid = Effect.fnUntraced(function* (
     at(place.access)
   )
 })
+
+/** Whether a command is of a younger attempt than any that the history holds. */
+const isBeyond = (history: History) => {
+  const newest = history.claims.at(-1)
+  const last = newest === undefined ? "" : attemptId(newest.at, newest.transitionId)
+  return ({ command }: Located): boolean =>
+    (tagOf(command, attemptTag) ?? "") > last && !holdsAttempt(history, command)
+}
 
 /** Whether no newer attempt than this command's was claimed. */
 const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, { claims }: History): boolean => {

@@ -16,13 +16,13 @@ import { Board, type RunMemory } from "./board.ts"
 import { Brake } from "./brake.ts"
 import { sentence } from "./crash.ts"
 import type { Decision } from "./decide.ts"
-import { hasGrounds, holdsAttempt } from "./grounds.ts"
-import { readHistory } from "./history.ts"
+import { hasGrounds } from "./grounds.ts"
+import { holdsAttempt, readHistory } from "./history.ts"
 import { isClaimed, judge } from "./judge.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
-import { isCancelling, isKnownState, isOver } from "./phase.ts"
+import { isKnownState, isOver, phaseOf } from "./phase.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
 import { once, tellRun } from "./tell.ts"
@@ -157,8 +157,9 @@ const repairPid = Effect.fnUntraced(function* (run: FlowRun, current: Located, a
   if (run.infrastructure_pid === infrastructurePid(pid) || isOver(run) || run.state_type === "SCHEDULED")
     return
   if (tagOf(current.command, attemptTag) === undefined) return
-  // The PID is also how a job is adopted: not by a run that asks for the end of another one.
-  if (isCancelling(run) && !holdsAttempt(yield* readHistory(run.id), current)) return
+  // The PID is also how a job is adopted: not by a run that wants no job.
+  const wantsNone = ["cancelling", "suspended"].includes(phaseOf(run, true))
+  if (wantsNone && !holdsAttempt(yield* readHistory(run.id), current.command)) return
   yield* writePid(run, pid)
   yield* say("info", "Job", about, "PID written: it did not name the current job.")
 })

@@ -107,7 +107,12 @@ describe("a start", () => {
       world.usual = stuck()
       const bench = yield* makeBench(world, "agent-a")
       world.faults.onCall("start", { kind: "reset", commit: "after" })
-      const back = world.faults.on((call) => call.name === "find", { kind: "503", commit: "never" }, 1e9)
+      const back = world.faults.on(
+        // The look before the claim is another matter.
+        (call) => call.name === "find" && world.stateOf("r1") === "PENDING",
+        { kind: "503", commit: "never" },
+        1e9
+      )
       yield* within("10 minutes", bench.launchNow("r1"))
       expect(world.platform.commandsOf("r1")).toHaveLength(1)
       expect(world.stateOf("r1")).toBe("PENDING")

@@ -14,6 +14,7 @@ import { CurrentPool } from "../../../src/runs/pool.ts"
 import { Preparation } from "../../../src/runs/preparation.ts"
 import { OnlineWorkers } from "../../../src/runs/rendezvous.ts"
 import { reconcile } from "../../../src/runs/reconcile.ts"
+import { Sightings } from "../../../src/runs/sightings.ts"
 import { EnsuredWorkloads } from "../../../src/runs/workload.ts"
 import { injected, settingsWith } from "./agents.ts"
 import type { Line } from "./faults.ts"
@@ -62,7 +63,14 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
   })
   return Layer.mergeAll(EnsuredWorkloads.layer, OnlineWorkers.layer, Preparation.layer).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(Board.layer, Brake.layer, Places.layer, CurrentPool.layer(stored.pool), silent)
+      Layer.mergeAll(
+        Board.layer,
+        Brake.layer,
+        Places.layer,
+        Sightings.layer,
+        CurrentPool.layer(stored.pool),
+        silent
+      )
     ),
     Layer.provideMerge(Layer.mergeAll(config, prefectFor(world, line), controlPlaneFor(world, line)))
   )
