@@ -45,6 +45,12 @@ const makePool = Effect.fn("cli.makePool")(function* (
   template: (version: string) => Readonly<Record<string, unknown>>
 ) {
   const prefect = yield* Prefect
+  if (/^prefect/iu.test(name)) {
+    return yield* new CannotStart({
+      reason: `Work pool "${name}" cannot be made: names that begin with "prefect" are Prefect's own.`,
+      remedy: "Choose another name, such as cpln."
+    })
+  }
   const server = yield* prefect.version.pipe(Effect.mapError(serverTrouble(prefect.url)))
   yield* prefect
     .createWorkPool({
