@@ -22,8 +22,11 @@ const names =
 export const route = (method: string, url: string) =>
   `${method} ${(url.split("?")[0] ?? "").replace(names, "$1:").replace(/\/[0-9a-f]{8}-[0-9a-f-]{27}/g, "/:")}`
 
-/** Starts a proxy to `target` (scheme, host, port) in the current scope. */
-export const countingProxy = (target: string) =>
+/**
+ * Starts a proxy to `target` (scheme, host, port) in the current scope. `onRequest` gets each request's route and whole
+ * body, as it went through.
+ */
+export const countingProxy = (target: string, onRequest?: (name: string, body: string) => void) =>
   Effect.acquireRelease(
     Effect.callback<CountingProxy & { readonly close: () => void }>((resume) => {
       const upstream = new URL(target)
@@ -49,6 +52,11 @@ export const countingProxy = (target: string) =>
         )
         // Destroying the answer would send an empty 200 under Bun.
         forward.on("error", () => outgoing.socket?.destroy())
+        if (onRequest !== undefined) {
+          const chunks: Array<Buffer> = []
+          incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
+          incoming.on("end", () => onRequest(name, Buffer.concat(chunks).toString()))
+        }
         incoming.pipe(forward)
       })
       server.listen(0, "127.0.0.1", () => {

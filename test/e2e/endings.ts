@@ -5,6 +5,7 @@
 import { join } from "node:path"
 import { Effect } from "effect"
 import { access, agentCommand, injected, online, startAgent } from "../../scripts/local/agent.ts"
+import { countingProxy } from "../../scripts/local/counting-proxy.ts"
 import { type Deployment, deploy, flowFolder, flowRepository } from "../../scripts/local/deployments.ts"
 import { isFinal } from "../../scripts/local/prefect-server.ts"
 import { type Expected, promises, readRecord, settled } from "../../scripts/local/run-record.ts"
@@ -57,15 +58,36 @@ const pools = [
   { name: "blank", blank: true, title: "from a pool that leaves its place blank" }
 ]
 
+/** Whether anything in the text asks for a forced write; a body that cannot be read counts as one that does. */
+const isForced = (body: string): boolean => {
+  const forced = (value: unknown): boolean =>
+    typeof value === "object" &&
+    value !== null &&
+    Object.entries(value).some(([key, each]) => (key === "force" && each !== false) || forced(each))
+  try {
+    return body !== "" && forced(JSON.parse(body))
+  } catch {
+    return true
+  }
+}
+
 export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: World) {
   const { prefect, cpln, place, folder, agent } = world
+  // The agents ask through it, their jobs do not: what is recorded are the agents' own requests.
+  const recorded: Array<{ readonly route: string; readonly body: string }> = []
+  const proxy = yield* countingProxy(new URL(prefect.api).origin, (route, body) =>
+    recorded.push({ route, body })
+  )
   const sources = { folder: flowFolder(folder), git: yield* flowRepository(folder) }
 
   for (const { name: poolName, blank, title } of pools) {
     // What is injected reaches the pool in the same way on both lines: there one ending shows that it does.
     const here = blank && prefect.venv.line === "2" ? endings.slice(0, 1) : endings
     const home = join(folder, `agent-${poolName}`)
-    const env = { ...access(prefect, cpln), ...(blank ? injected(place) : {}) }
+    const env = {
+      ...access({ api: `${proxy.url}${new URL(prefect.api).pathname}` }, cpln),
+      ...(blank ? injected(place) : {})
+    }
     const args = blank ? [] : ["--org", place.org, "--gvc", place.gvc, "--location", place.location]
     yield* Effect.scoped(
       Effect.gen(function* () {
@@ -88,6 +110,7 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
           prefect,
           here.map(({ deployment: { from, ...rest } }) => ({
             ...rest,
+            job_variables: { env: { PREFECT_API_URL: prefect.api } },
             pool: poolName,
             source: sources[from]
           }))
@@ -131,4 +154,15 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
       })
     )
   }
+
+  yield* suite.test(
+    "however they end on both sides, no request of an agent carried force",
+    Effect.gen(function* () {
+      const proposals = recorded.filter(({ route }) => route.endsWith("/set_state"))
+      // Each run was claimed, one of five in each pool was ended by the agent.
+      yield* must(proposals.length >= 12, `${proposals.length} proposals among ${recorded.length} requests`)
+      const forced = recorded.filter(({ body, route }) => route.includes("force") || isForced(body))
+      yield* must(forced.length === 0, forced.map(({ body, route }) => `${route} ${body}`).join("\n"))
+    })
+  )
 })
