@@ -1,16 +1,19 @@
 /**
  * Where a workload is not what was sent for it.
  *
- * Invariant: pure. Only what was sent is compared, because the service fills in the rest; and what merely says the same
- * in another form (links, quantities, an empty list that is left out) is no difference.
+ * Invariant: pure. What was sent is compared, and beside it only what the service never fills in by itself; what merely
+ * says the same in another form (links, quantities, an empty list that is left out) is no difference.
  */
-import { isRecord } from "./json.ts"
+import { isRecord, type JsonRecord } from "./json.ts"
 
 /** Paths into the workload, such as `spec.job.restartPolicy`; none when everything that was sent is there. */
 export const differences = (sent: unknown, there: unknown, path: string): ReadonlyArray<string> => {
   if (isRecord(sent)) {
     if (!isRecord(there)) return isEmpty(sent) && there == null ? [] : [path]
-    return Object.entries(sent).flatMap(([key, value]) => differences(value, there[key], `${path}.${key}`))
+    return [
+      ...Object.entries(sent).flatMap(([key, value]) => differences(value, there[key], `${path}.${key}`)),
+      ...added(sent, there, path)
+    ]
   }
   if (Array.isArray(sent)) {
     if (sent.length === 0 && there == null) return []
@@ -20,6 +23,27 @@ export const differences = (sent: unknown, there: unknown, path: string): Readon
   }
   return sent === undefined || isSame(sent, there) ? [] : [path]
 }
+
+/** Fields of a container and of the job that have no default: where one stands, somebody put it there. */
+const withoutDefault = [
+  "activeDeadlineSeconds",
+  "args",
+  "command",
+  "env",
+  "lifecycle",
+  "volumes",
+  "workingDir"
+]
+
+const added = (sent: JsonRecord, there: JsonRecord, path: string): ReadonlyArray<string> =>
+  /^spec\.(?:job|containers\[\d+\])$/u.test(path)
+    ? withoutDefault
+        .filter((key) => !Object.hasOwn(sent, key) && !isNothing(there[key]))
+        .map((key) => `${path}.${key}`)
+    : []
+
+const isNothing = (value: unknown): boolean =>
+  value == null || value === "" || (typeof value === "object" && isEmpty(value))
 
 const isEmpty = (value: object): boolean => Object.keys(value).length === 0
 

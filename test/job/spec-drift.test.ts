@@ -28,6 +28,22 @@ describe("a workload that is read back", () => {
     ).toEqual([])
   })
 
+  it("differs where somebody added what the service has no default for", () => {
+    const [first, second] = sent.containers
+    const env = [{ name: "A", value: "1" }]
+    expect(
+      against({
+        ...sent,
+        containers: [
+          { ...first, workingDir: "/x", env },
+          { ...second, args: [], command: "" }
+        ],
+        job: { ...sent.job, activeDeadlineSeconds: 60 }
+      })
+    ).toEqual(["spec.containers[0].env", "spec.containers[0].workingDir", "spec.job.activeDeadlineSeconds"])
+    expect(differences({ a: "1" }, { a: "1", env: "prod", command: "x" }, "tags")).toEqual([])
+  })
+
   it("is the same in another form: links, quantities, order of containers, empty lists left out", () => {
     expect(
       against({
