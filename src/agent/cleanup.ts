@@ -6,7 +6,7 @@
  * workloads the steps of an hour stay within the idle budget. Replicas share the looks by rendezvous, and each takes over
  * from one that does not come.
  */
-import { Clock, Duration, Effect, Random } from "effect"
+import { Duration, Effect, Random } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { type Place, placeKey } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
@@ -23,6 +23,7 @@ import { OnlineWorkers, rankOf } from "../runs/rendezvous.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import { Launcher } from "./launcher.ts"
 import { OurWorkloads } from "./ours.ts"
+import { steadyMillis } from "../runs/steady.ts"
 
 export interface CleanupSettings {
   /** After the last completion, in ms. */
@@ -56,9 +57,9 @@ const tryAgainAfter = 3_600_000
 
 interface Item {
   readonly place: Place
-  /** When it is due for a look, local ms. */
+  /** When it is due for a look, by `steadyMillis`. */
   dueAt: number
-  /** Not thought of before, local ms. */
+  /** Not thought of before, by `steadyMillis`. */
   checkAt: number
 }
 
@@ -150,7 +151,7 @@ export const makeCleanup = Effect.fn("agent.makeCleanup")(function* (settings: C
 
   /** The place of this worker in the order for a key; an old list of workers will do. */
   const rank = Effect.fnUntraced(function* (key: string) {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* steadyMillis
     if (workers === undefined || now - workers.at >= recheckAfter) {
       workers = { at: now, names: yield* (yield* OnlineWorkers).names }
     }
@@ -237,7 +238,7 @@ export const makeCleanup = Effect.fn("agent.makeCleanup")(function* (settings: C
         // Not all replicas at once, and not while a start has its hands full.
         return Duration.seconds(yield* Random.nextBetween(60, 180))
       }
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* steadyMillis
       if (listedAt === undefined || now - listedAt >= listEvery) {
         yield* list(now)
         return perRequest

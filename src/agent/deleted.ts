@@ -4,7 +4,7 @@
  * Invariant: such a job is stopped only when it carries our pool's id, the pool with that id is there right before and
  * right after, two reads of the run at least 30 s apart gave 404 with no success in between, and the brake lets it pass.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import { Board } from "../runs/board.ts"
@@ -13,6 +13,7 @@ import { RunsConfig } from "../runs/config.ts"
 import type { Bulk } from "../runs/look.ts"
 import { poolTag, tagOf } from "../runs/normalise.ts"
 import { stop } from "../runs/stop.ts"
+import { steadyMillis } from "../runs/steady.ts"
 
 /** Between the two reads that make a deletion certain, in ms. */
 const apart = 30_000
@@ -41,7 +42,7 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
     brake.withdraw(runId)
     return
   }
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   memory.deletedSince ??= now
   if (now - memory.deletedSince < apart) return yield* brake.want(runId, "suspect")
   if (!(yield* poolIsThere)) return

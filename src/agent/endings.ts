@@ -17,6 +17,7 @@ import { executionsOf } from "../runs/executions.ts"
 import { exitCodeOf } from "../runs/diagnose.ts"
 import { timeline } from "../runs/timeline.ts"
 import { WorkerEvents } from "./events.ts"
+import { steadyMillis } from "../runs/steady.ts"
 
 export interface OwnJob {
   readonly place: Place
@@ -28,7 +29,7 @@ export interface OwnJob {
 interface Expected extends OwnJob {
   /** When its command was created, known once it was seen live: for a shorter job no read is made. */
   created: string | undefined
-  /** Local ms: before this it may be missing from an answer that is older than the job. */
+  /** By `steadyMillis`: before this it may be missing from an answer that is older than the job. */
   readonly notBefore: number
 }
 
@@ -98,13 +99,13 @@ export class Endings extends Context.Service<
           expected.set(job.commandId, {
             ...job,
             created: undefined,
-            notBefore: (yield* Clock.currentTimeMillis) + settleAfter
+            notBefore: (yield* steadyMillis) + settleAfter
           })
         }),
         waiting: () => expected.size,
         tell: Effect.fnUntraced(
           function* (live, unreachable) {
-            const now = yield* Clock.currentTimeMillis
+            const now = yield* steadyMillis
             for (const job of expected.values()) job.created ??= live.get(job.commandId)?.created
             const ended = [...expected.values()].filter(
               ({ commandId, notBefore, place }) =>

@@ -15,6 +15,7 @@ import type { Started } from "../runs/start-claimed.ts"
 import { tellRun } from "../runs/tell.ts"
 import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
+import { steadyMillis } from "../runs/steady.ts"
 
 /** Launches under way at once; each makes a few requests, which have their own bounds. */
 const atOnce = 64
@@ -78,7 +79,7 @@ export class Launcher extends Context.Service<
 
         /** Undefined when that has been said of the run already. */
         const pauseFor = Effect.fnUntraced(function* (run: FlowRun, why: string) {
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* steadyMillis
           const before = heldBack.get(run.id)
           const pause = Math.min(before === undefined ? firstPause : before.pause * 2, longestPause)
           bound(heldBack)
@@ -163,7 +164,7 @@ export class Launcher extends Context.Service<
             })
             return
           }
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* steadyMillis
           const held = heldBack.get(run.id)
           if (held !== undefined && now < held.until) return
           if (FiberMap.hasUnsafe(fibers, run.id) || !hasRoom()) return

@@ -4,7 +4,7 @@
  * Invariant: a list is whole or none: one of its pages that does not come leaves the last one in place. With ten thousand
  * workloads a list is two hundred pages, so that it is read at once only when there is none.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Access, ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
@@ -14,6 +14,7 @@ import { RunsConfig } from "../runs/config.ts"
 import { poolTag } from "../runs/normalise.ts"
 import type { Corner } from "../runs/orphans.ts"
 import { Places } from "../runs/places.ts"
+import { steadyMillis } from "../runs/steady.ts"
 
 /** A list that nobody renewed for this long is read anew at once, in ms. */
 const renewAfter = 2 * 3_600_000
@@ -72,13 +73,13 @@ export class OurWorkloads extends Context.Service<
       const refresh = Effect.fnUntraced(function* (between?: Effect.Effect<void>) {
         const all = yield* listOurs(corners(), poolId, between)
         // Nothing to list yet is looked at again the next time.
-        if (all.length > 0 || listed !== undefined) listed = { at: yield* Clock.currentTimeMillis, all }
+        if (all.length > 0 || listed !== undefined) listed = { at: yield* steadyMillis, all }
         return all
       }, Effect.provideContext(context))
 
       return OurWorkloads.of({
         known: Effect.gen(function* () {
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* steadyMillis
           return listed !== undefined && now - listed.at < renewAfter ? listed.all : yield* refresh()
         }),
         refresh,

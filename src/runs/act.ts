@@ -4,7 +4,7 @@
  * Invariant: nothing is decided here. Every write follows a fresh read that shows the run as it was judged, and what may
  * still have to be known before a write (the run's history, other jobs of it) only ever holds the write back.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import { handBackMessage, parseClaimMessage } from "../job/claim-message.ts"
@@ -33,6 +33,7 @@ import { OnlineWorkers } from "./rendezvous.ts"
 import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
 import { once, tellRun } from "./tell.ts"
+import { steadyMillis } from "./steady.ts"
 
 export type ActEnvironment =
   | Prefect
@@ -193,7 +194,7 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area,
   const config = yield* RunsConfig
   const claimed = parseClaimMessage(run.state?.message ?? "")
   if (claimed === undefined) return
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   const mem = memory.attempt
   mem.handBackSince ??= now
   const turn = turnAfter * (yield* (yield* OnlineWorkers).rank(run.id))

@@ -12,7 +12,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import type { History } from "./history.ts"
 import type { Located } from "./normalise.ts"
 
-/** Counted for one attempt. Times are ms since 1970 by the local clock, for pacing looks only, never for verdicts on age. */
+/** Counted for one attempt. Times are of `steadyMillis`, for pacing looks only, never for verdicts on age. */
 export interface AttemptMemory {
   /** Transition id and PID that it was counted for. */
   readonly transitionId: string | undefined

@@ -6,10 +6,11 @@
  * what rests on something that was seen (a stage, a state) never comes here. All of it may be lost: a restarted agent
  * holds back anew.
  */
-import { Clock, Context, DateTime, Effect, Layer } from "effect"
+import { Context, DateTime, Effect, Layer } from "effect"
 import { say } from "../observe/say.ts"
 import { RunsConfig } from "./config.ts"
 import { type Absence, disruptionWindow, type Verdict, type Want, weigh } from "./disruption.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** What is not asked for again in this time is asked for no more, in ms. */
 const leastStale = 180_000
@@ -53,24 +54,24 @@ export class Brake extends Context.Service<
 
       return Brake.of({
         want: Effect.fnUntraced(function* (runId, kind) {
-          wantedAt.set(runId, yield* Clock.currentTimeMillis)
+          wantedAt.set(runId, yield* steadyMillis)
           if (wants.get(runId)?.kind !== kind)
             wants.set(runId, { kind, heldSince: undefined, forPerson: false })
         }),
         withdraw: (runId) => forget(runId),
         allows: (runId) => permitted.has(runId) && wants.has(runId),
         carryOut: Effect.fnUntraced(function* (runId) {
-          carriedAt.set(runId, yield* Clock.currentTimeMillis)
+          carriedAt.set(runId, yield* steadyMillis)
         }),
         seenAgain: Effect.fnUntraced(function* (deletedRun) {
-          seenAgainAt = yield* Clock.currentTimeMillis
+          seenAgainAt = yield* steadyMillis
           if (deletedRun !== undefined) doubted.add(deletedRun)
         }),
         wentBack: Effect.gen(function* () {
-          wentBackAt = yield* Clock.currentTimeMillis
+          wentBackAt = yield* steadyMillis
         }),
         weigh: Effect.fnUntraced(function* (live) {
-          const now = yield* Clock.currentTimeMillis
+          const now = yield* steadyMillis
           for (const [id, at] of carriedAt) if (now - at >= disruptionWindow) carriedAt.delete(id)
           for (const [id, at] of wantedAt) if (now - at >= stale) forget(id)
           for (const id of doubted) if (!live.has(id) && !wants.has(id)) doubted.delete(id)

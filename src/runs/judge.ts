@@ -20,6 +20,7 @@ import type { Look } from "./look.ts"
 import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
 import { viewOf } from "./phase.ts"
 import { type Preparation, prepare } from "./prepare.ts"
+import { steadyMillis } from "./steady.ts"
 
 export interface Judgement {
   readonly view: RunView
@@ -71,7 +72,7 @@ const observationOf = Effect.fnUntraced(function* (
   const { current } = looked
   const { command, place } = current
   const mem = memory.attempt
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   const final = isFinal(command)
   const before = mem.final?.found.command.id === command.id ? mem.final : undefined
   const wanted = final
@@ -83,7 +84,7 @@ const observationOf = Effect.fnUntraced(function* (
         Effect.catch(() => Effect.succeed(undefined))
       )
     : before?.execution
-  // An answer that is remembered ages with the local clock; only what passed since is taken from it.
+  // An answer that is remembered ages by itself; only what passed since is taken from it.
   const at =
     before !== undefined && before.found === current ? current.at + (now - before.readAt) : current.at
   if (final) {

@@ -4,12 +4,13 @@
  *
  * Invariant: only runs that are PENDING are renewed, by their age on the server's clock, so that it goes on after a restart.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { Seen } from "../http/seen.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { AttemptMemory } from "./board.ts"
 import { timeOf } from "./phase.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** The first lease lives 300 s, or as short as the deployment's grace period says, which may be a minute; ours live 300 s. */
 const firstRenewal = 30_000
@@ -23,7 +24,7 @@ export const renewLease = Effect.fn("runs.renewLease")(function* (
 ) {
   const lease = run.state?.state_details?.deployment_concurrency_lease_id ?? undefined
   if (run.state_type !== "PENDING" || lease === undefined) return
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   const last = memory.leaseRenewedAt
   const tooEarly =
     last === undefined ? at - (timeOf(run.state?.timestamp) ?? at) < firstRenewal : now - last < renewEvery

@@ -5,7 +5,7 @@
  * Invariant: a look that could not be made is "unreachable", never "absent". No verdict rests on a command that a newer
  * attempt may have replaced, and absence is counted look by look, after the run's history was read.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
@@ -33,6 +33,7 @@ import {
 } from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
 import { placeFromText, type Places } from "./places.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** The run's live commands, as the bulk queries saw them. */
 export type Bulk = ReadonlyArray<Located>
@@ -154,7 +155,7 @@ const search = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Look, ApiError, Environment> {
   const run = seen.value
   const { monitorInterval } = yield* RunsConfig
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   const pace = Math.min(searchEvery, monitorInterval * 0.9)
   if (bulk.length === 0 && mem.absent !== undefined && now - mem.absent.lastAt < pace) {
     return yield* absence(seen, mem, yield* historyOf(run, mem), now, undefined, [], about)

@@ -4,7 +4,7 @@
  *
  * Invariant: at most one reconcile per run is under way in this process, and none while the run is being launched here.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
@@ -26,6 +26,7 @@ import { isKnownState, isOver, phaseOf } from "./phase.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
 import { once, tellRun } from "./tell.ts"
+import { steadyMillis } from "./steady.ts"
 
 export type ReconcileEnvironment = ActEnvironment
 
@@ -174,7 +175,7 @@ const noteStopped = Effect.fnUntraced(function* (
   const asked = memory.stops.get(command.id)
   if (asked?.sentAt === undefined || !isFinal(command) || memory.said.has(command.id)) return
   memory.said.add(command.id)
-  const took = (yield* Clock.currentTimeMillis) - asked.firstAt
+  const took = (yield* steadyMillis) - asked.firstAt
   yield* say(
     "info",
     area,

@@ -6,11 +6,12 @@
  * itself, so that a list that is old, empty or unreadable merely makes it the first.
  */
 import { createHash } from "node:crypto"
-import { Clock, Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { CurrentLane } from "../http/lane.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import { RunsConfig } from "./config.ts"
 import { CurrentPool, isForAgents } from "./pool.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** Highest weight first; a worker that joins or goes moves only the keys that it wins or held. */
 const weightOf = (key: string, worker: string): string =>
@@ -46,7 +47,7 @@ export class OnlineWorkers extends Context.Service<
       let readAt: number | undefined
 
       const read = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* steadyMillis
         if (readAt !== undefined && now >= readAt && now - readAt < readEvery) return
         readAt = now
         // Pools for agents have no workers.

@@ -5,7 +5,7 @@
  * Invariant: of two claims that were accepted at the same time one job comes: the second looks for the first one's for
  * longer than a proof of the first can last, and after that only the run's own state decides.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import { transitionOf } from "../job/attempt.ts"
@@ -17,6 +17,7 @@ import { historyOf, rivalsOf } from "./history.ts"
 import { attemptTag, tagOf } from "./normalise.ts"
 import { restoreEnd } from "./overwritten.ts"
 import { placeFromText, type Places } from "./places.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** Longer than the proof of another claimant holds, in ms. */
 const searchFor = 7_000
@@ -34,8 +35,8 @@ export const standingOf = Effect.fn("runs.standingOf")(function* (
   const rivals = rivalsOf(historyOf(states), transitionId)
   if (rivals.length === 0) return "first"
   const ids = new Set(rivals.map((rival) => rival.transitionId))
-  const begun = yield* Clock.currentTimeMillis
-  while ((yield* Clock.currentTimeMillis) - begun < searchFor) {
+  const begun = yield* steadyMillis
+  while ((yield* steadyMillis) - begun < searchFor) {
     for (const { where } of rivals) {
       const place = yield* placeFromText(where)
       if (place === undefined || place === "no credential") continue

@@ -15,6 +15,7 @@ import { RunsConfig } from "./config.ts"
 import { freshRun } from "./fresh.ts"
 import { attemptTag } from "./normalise.ts"
 import { at, type Place } from "../cpln/place.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** A proof that the run is still ours holds for this long, in ms. */
 export const proofHolds = 5_000
@@ -76,7 +77,7 @@ export const start = Effect.fn("runs.start")(
     Prefect | ControlPlane | RunsConfig
   > {
     const { launchDeadline } = yield* RunsConfig
-    const begun = yield* Clock.currentTimeMillis
+    const begun = yield* steadyMillis
     let provenAt = launch.provenAt
     let pause = 1_000
     for (;;) {
@@ -89,7 +90,7 @@ export const start = Effect.fn("runs.start")(
           ? { retry: "Prefect does not answer in time", surely: true }
           : yield* post(launch, left)
       if ("id" in outcome) return { id: outcome.id, provenAt }
-      const late = (yield* Clock.currentTimeMillis) - begun > launchDeadline
+      const late = (yield* steadyMillis) - begun > launchDeadline
       if (late || !outcome.surely || launch.drained()) {
         return yield* new NotStarted({ reason: outcome.retry, surely: outcome.surely })
       }
@@ -161,10 +162,10 @@ const searchByAttempt = Effect.fnUntraced(function* (
   deadline: number
 ): Effect.fn.Return<Search, never, Commands> {
   const commands = yield* Commands
-  const start = yield* Clock.currentTimeMillis
+  const start = yield* steadyMillis
   let pause = 500
   for (;;) {
-    const waited = (yield* Clock.currentTimeMillis) - start
+    const waited = (yield* steadyMillis) - start
     const found = yield* commands
       .find(launch.place.workload, [{ op: "=", tag: attemptTag, value: launch.claim.attempt }])
       .pipe(

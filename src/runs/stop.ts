@@ -4,7 +4,7 @@
  * Invariant: the first stop of a command is sent only after a fresh confirmation of what it was concluded from, and a
  * stop never claims more than that it was sent: what became of the job is seen by looking at it.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
@@ -16,6 +16,7 @@ import { type About, type Area, say } from "../observe/say.ts"
 import type { RunMemory } from "./board.ts"
 import { executionOf } from "./executions.ts"
 import type { Located } from "./normalise.ts"
+import { steadyMillis } from "./steady.ts"
 
 /** A stop is asked for again when it has shown no effect for this long, in ms. */
 const askAgainAfter = 30_000
@@ -43,7 +44,7 @@ export const stop = Effect.fn("runs.stop")(
     why
   }: Stopping<R>): Effect.fn.Return<void, ApiError, ControlPlane | R> {
     const { command, place } = found
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* steadyMillis
     const before = memory.stops.get(command.id)
     if (before?.sentAt !== undefined && now - before.sentAt < askAgainAfter) return
     const firstAt = before?.firstAt ?? now

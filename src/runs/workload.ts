@@ -5,7 +5,7 @@
  * Invariant: a workload is found by its name and used only with our pool's tag on it; one that merely has the name is
  * refused, never overwritten. Of a spec that is read back only what was sent is compared: the service fills in defaults.
  */
-import { Cache, Clock, Context, Duration, Effect, Equal, type Exit, Hash, Layer } from "effect"
+import { Cache, Context, Duration, Effect, Equal, type Exit, Hash, Layer } from "effect"
 import { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
 import type { Workload } from "../cpln/schemas.ts"
@@ -19,6 +19,7 @@ import { type EnsuredIdentity, ensureIdentity } from "./identity.ts"
 import { idleTag, isMarked } from "./idleness.ts"
 import { poolTag } from "./normalise.ts"
 import { type Wanted, WorkloadUnusable } from "./wanted.ts"
+import { steadyMillis } from "./steady.ts"
 
 export { type Wanted, WorkloadUnusable } from "./wanted.ts"
 
@@ -226,20 +227,20 @@ const make = Effect.gen(function* () {
     }),
     { capacity: mostKnown, timeToLive: keptFor(readyFor) }
   )
-  /** When each place was last asked for, local ms. */
+  /** When each place was last asked for, by `steadyMillis`. */
   const used = new Map<string, number>()
   return EnsuredWorkloads.of({
     ensure: Effect.fn("runs.ensureWorkload")(function* (wanted) {
       // The last use stands last, so that the oldest go when there are too many.
       used.delete(placeKey(wanted.place))
       if (used.size >= mostKnown) used.delete(used.keys().next().value ?? "")
-      used.set(placeKey(wanted.place), yield* Clock.currentTimeMillis)
+      used.set(placeKey(wanted.place), yield* steadyMillis)
       yield* Cache.get(ready, readyEntry(wanted))
     }),
     invalidate: (wanted) => Cache.invalidate(ready, readyEntry(wanted)),
     usedWithin: Effect.fnUntraced(function* (place, time) {
       const last = used.get(placeKey(place))
-      return last !== undefined && (yield* Clock.currentTimeMillis) - last < time
+      return last !== undefined && (yield* steadyMillis) - last < time
     })
   })
 })
@@ -282,12 +283,12 @@ const lookEvery = Duration.seconds(1)
 
 const untilReady = Effect.fnUntraced(function* ({ place, location, readyWithin }: Wanted) {
   const workloads = yield* Workloads.pipe(at(place.access))
-  const start = yield* Clock.currentTimeMillis
+  const start = yield* steadyMillis
   for (;;) {
     const deployments = yield* workloads.deployments(place.workload)
     const here = deployments.value.find((each) => each.name === location)
     if (here?.status?.ready === true) return
-    const waited = (yield* Clock.currentTimeMillis) - start
+    const waited = (yield* steadyMillis) - start
     if (waited >= readyWithin) {
       const names = deployments.value.map((each) => each.name).join(", ")
       return yield* new WorkloadUnusable({
