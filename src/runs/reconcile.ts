@@ -103,7 +103,7 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
 const noteState = Effect.fnUntraced(function* ({ state_id }: FlowRun, memory: RunMemory) {
   const { states } = memory
   if (state_id == null) return
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   const known = states.indexOf(state_id)
   if (known === -1) {
     states.push(state_id)
