@@ -37,9 +37,10 @@ export interface AttemptMemory {
   startTrouble: string | undefined
 }
 
-/** A stop of ours: when it was first wanted, and when it was last sent. */
+/** A stop of ours: when it was first and last wanted, and when it was last sent. */
 export interface StopMemory {
   readonly firstAt: number
+  readonly wantedAt: number
   readonly sentAt: number | undefined
 }
 

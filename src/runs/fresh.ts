@@ -13,16 +13,21 @@ import type { FlowRun } from "../prefect/schemas.ts"
 /** How long each try may take, in ms, from the wish to the answer. A server that is always slow is served as well. */
 const patience = [1_000, 1_000, 5_000]
 
+/** A run as it was at some moment after `askedAt`, by the local clock in ms. */
+export interface Fresh extends Seen<FlowRun> {
+  readonly askedAt: number
+}
+
 /** The run as it is now; `Unavailable` when every answer takes too long to be relied on. */
 export const freshRun = Effect.fn("runs.freshRun")(function* (
   runId: string
-): Effect.fn.Return<Seen<FlowRun>, ApiError, Prefect> {
+): Effect.fn.Return<Fresh, ApiError, Prefect> {
   const prefect = yield* Prefect
   for (const within of patience) {
-    const asked = yield* Clock.currentTimeMillis
+    const askedAt = yield* Clock.currentTimeMillis
     const read = yield* prefect.readRun(runId)
-    const took = (yield* Clock.currentTimeMillis) - asked
-    if (took >= 0 && took <= within) return read
+    const took = (yield* Clock.currentTimeMillis) - askedAt
+    if (took >= 0 && took <= within) return { ...read, askedAt }
   }
   return yield* new Unavailable({
     service: "Prefect",

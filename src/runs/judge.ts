@@ -40,7 +40,7 @@ export const judge = Effect.fnUntraced(function* (
   const run = seen.value
   const ours = isClaimed(run) || (yield* isOfOurKind(looked))
   const view = viewOf(run, seen.at, ours)
-  const { job, observation } = yield* observationOf(run, looked, memory)
+  const { job, observation } = yield* observationOf(run, view.phaseAge, looked, memory)
   const policy = yield* policyOf(run, view, memory)
   const decision = decide(view, observation, policy)
   const now = yield* Clock.currentTimeMillis
@@ -61,6 +61,7 @@ const isOfOurKind = Effect.fnUntraced(function* (looked: Look) {
 /** A job execution is read only where it tells something: side containers may be left, or the job has just failed. */
 const observationOf = Effect.fnUntraced(function* (
   run: FlowRun,
+  phaseAge: number,
   looked: Look,
   memory: RunMemory
 ): Effect.fn.Return<
@@ -100,7 +101,8 @@ const observationOf = Effect.fnUntraced(function* (
   const started = (run.start_time ?? undefined) !== undefined
   const remembered = {
     stopAsked: memory.stops.get(command.id)?.sentAt !== undefined,
-    stopWanted: memory.stops.has(command.id),
+    // One that was wanted before the run came to where it is now was wanted for another reason.
+    stopWanted: now - (memory.stops.get(command.id)?.wantedAt ?? 0) <= phaseAge,
     failedLooks: mem.failed.looks,
     mainEndedAge: mem.mainEndedSince === undefined ? 0 : now - mem.mainEndedSince
   }

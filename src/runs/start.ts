@@ -144,10 +144,10 @@ const prove = Effect.fnUntraced(function* (
   if (now >= provenAt && proofHolds - (now - provenAt) >= leastLeft) return provenAt
   const read = yield* Effect.result(freshRun(launch.runId))
   if (read._tag === "Failure") return isTransient(read.failure) ? undefined : yield* read.failure
-  const run = read.success.value
+  const { askedAt, value: run } = read.success
   const ours =
     run.state_type === "PENDING" && run.state?.state_details?.transition_id === launch.claim.transitionId
-  return ours ? now : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
+  return ours ? askedAt : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
 })
 
 type Search = { readonly _tag: "Found"; readonly id: string } | { readonly _tag: "Nothing" | "Unknown" }

@@ -56,7 +56,7 @@ export const stop = Effect.fn("runs.stop")(
         "what the stop rests on does not hold: its job is not stopped; looking again"
       )
     }
-    memory.stops.set(command.id, { firstAt, sentAt: before?.sentAt })
+    memory.stops.set(command.id, { firstAt, wantedAt: now, sentAt: before?.sentAt })
     if (now - firstAt > raiseVoiceAfter) {
       yield* say(
         "error",
@@ -78,7 +78,7 @@ export const stop = Effect.fn("runs.stop")(
     const answer = yield* Commands.use((commands) => commands.stopReplica(place.workload, replica)).pipe(
       at(place.access)
     )
-    memory.stops.set(command.id, { firstAt, sentAt: now })
+    memory.stops.set(command.id, { firstAt, wantedAt: now, sentAt: now })
     if (answer === "already") yield* say("debug", area, about, "A stop is under way already.")
   },
   Effect.provideService(CurrentLane, "stop")

@@ -48,6 +48,8 @@ export interface JobLife {
   readonly exitCode: number | undefined
   /** Deleted before it was over. */
   readonly vanished: boolean
+  /** From when on the command is in no list any more. */
+  readonly deletedAt: number
   readonly stops: ReadonlyArray<{ readonly at: number; readonly by: string }>
 }
 
@@ -70,6 +72,11 @@ export interface Evidence {
   readonly runs: ReadonlyArray<RunLife>
   readonly jobs: ReadonlyArray<JobLife>
   readonly processes: ReadonlyArray<Process>
+  /**
+   * The brake may hold the jobs of deleted runs until a person comes: it is as usually set, or something that was there
+   * was missing in an answer.
+   */
+  readonly mayBrake: boolean
   /** Starts that the service was to perform late: by whom, and when. */
   readonly lateStarts: ReadonlyArray<{ readonly by: string; readonly lands: number }>
   /** When something kept the agents from seeing or doing things: faults, outages, nobody there. Disjoint, in order. */
@@ -123,6 +130,7 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
         stageAt: entry.at,
         exitCode: undefined,
         vanished: false,
+        deletedAt: Number.POSITIVE_INFINITY,
         stops: []
       })
       continue
@@ -139,6 +147,7 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
         break
       case "job deleted":
         job.vanished = job.over > entry.at
+        job.deletedAt = entry.at
         job.over = Math.min(job.over, entry.at)
         break
       case "job stop asked":

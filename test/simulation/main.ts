@@ -49,7 +49,7 @@ const begun = performance.now()
 
 const tellAll = async (plans: ReadonlyArray<Plan>, mutant: string | undefined) => {
   for (const plan of plans.slice(0, mostTold)) {
-    const answer = await askOne({ tell: plan, within: 60_000 }, mutant)
+    const answer = await askOne({ tell: plan, within: 20_000 }, mutant)
     if ("told" in answer) for (const line of writeTold(plan, answer.told, mutant)) print(line)
   }
 }

@@ -39,6 +39,8 @@ export interface PlannedSettings {
   readonly doubtHorizon: number
   readonly startTimeout: number
   readonly limit: number | undefined
+  /** Jobs that absence may end in 15 minutes; undefined for the brake as it is usually set. */
+  readonly maxDisruption: number | undefined
 }
 
 export interface Plan {
@@ -66,7 +68,7 @@ const anyFlow: Effect.Effect<FlowPlan> = Effect.gen(function* () {
   const maybe = <A>(share: number, value: Effect.Effect<A>) =>
     Effect.flatMap(Random.next, (drawn) => (drawn < share ? value : Effect.succeed(undefined)))
   const all = {
-    pending: yield* oneOf(1, 1, 3, 10, 60, 200),
+    pending: yield* oneOf(1, 1, 3, 10, 60, 100),
     waits: yield* maybe(
       0.1,
       Effect.all({ for: oneOf("image", "capacity", "secret"), seconds: oneOf(30, 1_000) })
@@ -86,7 +88,10 @@ const anyFlow: Effect.Effect<FlowPlan> = Effect.gen(function* () {
       Effect.all({ how: oneOf("paused", "suspended"), resumed: oneOf<number>(20, 90) })
     )
   }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as FlowPlan
+  // What is stopped because it does not start, and gives itself back each time, never ends.
+  const { term, ...rest } = all
+  const kept = all.waits === undefined ? { ...rest, term } : rest
+  return Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)) as FlowPlan
 })
 
 const anySettings: Effect.Effect<PlannedSettings> = Effect.gen(function* () {
@@ -103,7 +108,8 @@ const anySettings: Effect.Effect<PlannedSettings> = Effect.gen(function* () {
     launchDeadline: 120,
     doubtHorizon: usual ? 30 : yield* oneOf(20, 30),
     startTimeout: usual ? yield* oneOf(300, 900) : yield* oneOf(120, 300),
-    limit: yield* oneOf<number | undefined>(undefined, undefined, undefined, 4)
+    limit: yield* oneOf<number | undefined>(undefined, undefined, undefined, 4),
+    maxDisruption: yield* oneOf<number | undefined>(1_000, 1_000, 1_000, undefined)
   }
 })
 

@@ -31,9 +31,19 @@ const watched = Duration.minutes(1)
 
 const terminal = new Set(["COMPLETED", "FAILED", "CANCELLED", "CRASHED"])
 
-/** No run is open, and no job lives. */
+const mayBrake = ({ settings }: Plan, hits: Watch["hits"]): boolean =>
+  settings.maxDisruption === undefined ||
+  hits.some(
+    ({ fault }) =>
+      fault.kind === "lost page" ||
+      fault.kind === "stale" ||
+      (fault.kind === "status" && fault.status === 404)
+  )
+
+/** No run is open, and no job of a run that is there lives. */
 const atRest = (world: World, plan: Plan): boolean => {
-  const ids = new Set(plan.runs.map(({ id }) => id))
+  // Jobs of deleted runs are a matter of I3: the brake may hold them.
+  const ids = new Set(plan.runs.flatMap(({ id }) => (world.prefect.run(id) === undefined ? [] : [id])))
   return (
     plan.runs.every(({ id }) => {
       const run = world.prefect.run(id)
@@ -88,6 +98,14 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     agents[slot] = yield* beside(slot, name)
   })
   for (let slot = 0; slot < plan.replicas; slot++) yield* replace(slot)
+  // As the platform does: a process that ended by itself is started again.
+  const supervise = Effect.gen(function* () {
+    for (;;) {
+      yield* Effect.sleep("10 seconds")
+      for (const [slot, agent] of agents.entries()) if (agent.hasEnded()) yield* replace(slot, agent.name)
+    }
+  })
+  yield* Effect.forkDetach(supervise)
   const scene: Scene = { world, agents, replace, beside }
   const happened: Array<{ readonly event: EventName; readonly did: boolean }> = []
   for (const { at, event } of plan.events) {
@@ -121,6 +139,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     runs: runLives(plan, begin, entries, jobs),
     jobs,
     processes,
+    mayBrake: mayBrake(plan, watching.hits),
     lateStarts: watching.hits.flatMap(({ at, call, fault }) =>
       call.name === "start" && fault.kind === "timeout" && typeof fault.lands === "number"
         ? [{ by: call.by, lands: at + fault.lands }]

@@ -90,7 +90,8 @@ const limitHolds: Check = {
   name: "no more jobs live than the limit allows",
   bound:
     "the limit for each agent that may launch: one that was killed leaves its jobs to its name, and its follower counts them only where it has the same",
-  find: ({ jobs, plan }) => {
+  find: ({ plan, runs }) => {
+    const jobs = runs.flatMap((run) => run.jobs)
     const { limit } = plan.settings
     // One agent with one link counts exactly; others may each have as many in flight.
     if (limit === undefined || plan.replicas > 1 || !plan.oneLink) return []

@@ -53,7 +53,8 @@ const noGhosts: Check = {
     const ends = spansOf(run, evidence.endedAt)
       .filter(({ state }) => isEnd(state))
       .map(({ from, next }) => ({ from, to: next === undefined ? evidence.endedAt : next.at }))
-    const gone = run.deletedAt === undefined ? [] : [{ from: run.deletedAt, to: evidence.endedAt }]
+    const gone =
+      run.deletedAt === undefined || evidence.mayBrake ? [] : [{ from: run.deletedAt, to: evidence.endedAt }]
     return [...ends, ...gone].flatMap((over) =>
       run.jobs.flatMap((job) => {
         const from = Math.max(over.from, job.ran, job.at)

@@ -76,13 +76,16 @@ const noRunIsLost: Check = {
   })
 }
 
+/** How long the brake holds what rests on absence, in s. */
+const brake = 900
+
 const openTypes = new Set(["PENDING", "RUNNING", "PAUSED"])
 
 const noRunStaysOpen: Check = {
   promise: "I4",
   name: "no run stays open when its job is over",
   bound:
-    "the settle time, two syncs, and 30 s to write it; six more syncs where the job is in no list any more, which counts as gone after five looks",
+    "the settle time, two syncs, and 30 s to write it; where the job is in no list any more six more syncs (it is gone after five looks) and twice the 15 minutes for which the brake may hold that",
   find: ofRuns((run, evidence) => {
     const { interval, settle } = evidence.plan.settings
     return spansOf(run, evidence.endedAt).flatMap(({ from, state, to: until }) => {
@@ -95,8 +98,8 @@ const noRunStaysOpen: Check = {
       const begun = state.type === "PENDING" ? own.filter((job) => job.at >= from) : own
       if (begun.length === 0) return []
       const over = Math.max(from, ...own.map((job) => job.over))
-      const gone = own.some((job) => job.vanished)
-      const bound = 1000 * (settle + (gone ? 8 : 2) * interval + 30)
+      const gone = own.some((job) => job.deletedAt < to)
+      const bound = 1000 * (settle + (gone ? 8 * interval + 2 * brake : 2 * interval) + 30)
       const calm = over < to ? calmBetween(evidence, over, to) : 0
       return calm > bound
         ? [{ at: over + bound, what: `still ${state.name} ${seconds(calm)} after its job was over` }]
@@ -109,12 +112,13 @@ const cancellingConverges: Check = {
   promise: "I5",
   name: "a run that is being cancelled comes to its end",
   bound:
-    "without a job what it takes to prove that there is none (the launch deadline, or five looks at the monitor interval); with one the cancel grace, the platform's grace and 30 s until a stop is asked for again; and two syncs. A job counts from its replica on",
+    "without a job what it takes to prove that there is none (the launch deadline, or five looks at the monitor interval); with one the cancel grace, the platform's grace and 30 s until a stop is asked for again; and two syncs; where a job vanished twice the 15 minutes of the brake. A job counts from its replica on",
   find: ofRuns((run, evidence) => {
     const { cancelGrace, interval, launchDeadline } = evidence.plan.settings
     const absent = Math.max(launchDeadline + 45, 6 * interval)
+    const braked = run.jobs.some((job) => job.vanished) ? 2 * brake : 0
     const present = cancelGrace + evidence.plan.stopping.grace + 30
-    const bound = 1000 * (Math.max(absent, present) + 2 * interval + 30)
+    const bound = 1000 * (Math.max(absent, present) + 2 * interval + 30 + braked)
     return spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
       if (!isCancelling(state)) return []
       const since = Math.max(
@@ -285,7 +289,10 @@ const endsAreTrue: Check = {
         return wrong(`${job.id} is ${job.stage}`)
       // What is corrected before a second look was never seen to fail.
       const well =
-        job.stage === "completed" && !job.vanished && !stopped && job.stageAt - job.over < secondLook
+        job.stage === "completed" &&
+        job.deletedAt > state.at &&
+        !stopped &&
+        job.stageAt - job.over < secondLook
       if (state.type === "CRASHED" && before.type === "RUNNING" && well) return wrong(`${job.id} completed`)
       return []
     })

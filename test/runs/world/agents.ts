@@ -109,7 +109,8 @@ export const startAgent = Effect.fnUntraced(function* (
       return Effect.void
     }
   }
-  const clock = ownClock(yield* Clock.clockWith(Effect.succeed), own, line.gate)
+  // Where it is started from a call of another agent, that one's clock stands still.
+  const clock = ownClock(world.faults.clock ?? (yield* Clock.clockWith(Effect.succeed)), own, line.gate)
   const logger = Logger.make<unknown, void>(({ message }) => {
     lines.push(Array.isArray(message) ? message.map(String).join(" ") : String(message))
   })

@@ -183,10 +183,12 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
       ),
     emitEvents: (events) =>
       Effect.asVoid(
-        call("emitEvents", "", ({ model }) => {
-          model.events.push(...events)
-          return true
-        })
+        events.length === 0
+          ? Effect.void
+          : call("emitEvents", "", ({ model }) => {
+              model.events.push(...events)
+              return true
+            })
       )
   })
 }

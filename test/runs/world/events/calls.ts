@@ -142,12 +142,16 @@ export const events = {
   "slow answers": kind<{ readonly by: number; readonly seconds: number }>({
     weight: 0.5,
     draw: () => Effect.all({ by: oneOf(1_500, 4_000), seconds: between(20, 60) }),
-    apply: ({ world }, { by, seconds }) => {
-      const { latency } = world.faults
+    apply: ({ world: { faults } }, { by, seconds }) => {
+      // Several may overlap: each takes away what it added.
+      const add = (ms: number) => {
+        const { least, most } = faults.latency
+        faults.latency = { least: least + ms, most: most + ms }
+      }
       return forSeconds(
         seconds,
-        () => void (world.faults.latency = { least: latency.least + by, most: latency.most + by }),
-        () => void (world.faults.latency = latency)
+        () => add(by),
+        () => add(-by)
       )
     }
   }),
