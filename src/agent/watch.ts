@@ -145,6 +145,7 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
   const byRun = new Map<string, Array<Located>>()
   const unreachable = new Set<string>()
   const sightings = yield* Sightings
+  const withWork = yield* Places
   const ask = Effect.fnUntraced(function* (place: Place) {
     const seen = yield* Commands.use((commands) => commands.find(place.workload, liveJobs))
     const runIds = new Set<string>()
@@ -159,6 +160,8 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
       else known.push(located)
     }
     sightings.note(place, runIds)
+    // Until nothing lives there it is asked, also when only a PID named it whose run is over by then.
+    if (runIds.size > 0) withWork.remember(place)
   })
   yield* Effect.forEach(
     places,

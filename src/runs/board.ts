@@ -31,6 +31,8 @@ export interface AttemptMemory {
   history: { readonly stateId: string | null | undefined; readonly of: History } | undefined
   /** When its concurrency lease was last renewed here. */
   leaseRenewedAt: number | undefined
+  /** A job without an attempt was seen, of an agent whose runs are ours. */
+  adopted: boolean
   /** Since when a hand-back is wanted. */
   handBackSince: number | undefined
   /** Why it could not start, in the platform's words, kept for the crash that follows the stop. */
@@ -59,8 +61,6 @@ export interface RunMemory {
   /** When the run was last seen to be in an earlier state again, and since when it has been in one. */
   flippedAt: number | undefined
   backSince: number | undefined
-  /** A job of it was seen that an agent left whose runs are ours. */
-  adopted: boolean
   /** Reads of a deleted run that got 404: the first of at least two. */
   deletedSince: number | undefined
   readonly said: Set<string>
@@ -116,7 +116,6 @@ export const blankRun = (): RunMemory => ({
   states: [],
   flippedAt: undefined,
   backSince: undefined,
-  adopted: false,
   deletedSince: undefined,
   said: new Set()
 })
@@ -131,6 +130,7 @@ const blankAttempt = (transitionId: string | undefined, pid: string | undefined)
   final: undefined,
   history: undefined,
   leaseRenewedAt: undefined,
+  adopted: false,
   handBackSince: undefined,
   startTrouble: undefined
 })

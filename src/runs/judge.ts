@@ -17,6 +17,7 @@ import { executionOf } from "./executions.ts"
 import { Flight } from "./flight.ts"
 import type { UsedJob } from "./flight-facts.ts"
 import type { Look } from "./look.ts"
+import { isOwnAgent } from "./grounds.ts"
 import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
 import { viewOf } from "./phase.ts"
 import { type Preparation, prepare } from "./prepare.ts"
@@ -38,7 +39,7 @@ export const judge = Effect.fnUntraced(function* (
   memory: RunMemory
 ): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation> {
   const run = seen.value
-  const ours = isClaimed(run) || (yield* isOfOurKind(looked))
+  const ours = isClaimed(run) || (yield* isOfOurKind(looked, memory))
   const view = viewOf(run, seen.at, ours)
   const { job, observation } = yield* observationOf(run, view.phaseAge, looked, memory)
   const policy = yield* policyOf(run, view, memory)
@@ -50,12 +51,13 @@ export const judge = Effect.fnUntraced(function* (
   return { view, observation, policy, decision }
 })
 
-/** A command with our attempt tag, or of the agent that bears our name. */
-const isOfOurKind = Effect.fnUntraced(function* (looked: Look) {
-  const { agentLink } = yield* RunsConfig
-  if (looked._tag !== "Found") return false
+/** A command with our attempt tag, or of an agent whose runs are ours, also when it is seen no more. */
+const isOfOurKind = Effect.fnUntraced(function* (looked: Look, { attempt }: RunMemory) {
+  if (looked._tag !== "Found") return attempt.adopted
   const { command } = looked.current
-  return tagOf(command, attemptTag) !== undefined || tagOf(command, agentTag) === agentLink
+  if (tagOf(command, attemptTag) !== undefined) return true
+  attempt.adopted = isOwnAgent(yield* RunsConfig, tagOf(command, agentTag))
+  return attempt.adopted
 })
 
 /** A job execution is read only where it tells something: side containers may be left, or the job has just failed. */

@@ -266,15 +266,16 @@ const absence = Effect.fnUntraced(function* (
   const { launchDeadline } = yield* RunsConfig
   if (counted !== undefined) mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now }
   const whose =
-    history.claims.length > 0
+    history.claims.length > 0 || mem.adopted
       ? "ours"
       : (run.infrastructure_pid ?? undefined) === undefined
         ? "nobody"
         : "other"
-  if (counted !== undefined && jobWasThere(run, history))
+  if (counted !== undefined && (mem.adopted || jobWasThere(run, history)))
     yield* countNotFound(run, mem, now, counted.pid, about)
   const claimedAt = history.claims.at(-1)?.at
-  const old = claimedAt === undefined || seenAt - claimedAt > launchDeadline
+  // What another kind of agent claimed is never handed back.
+  const old = claimedAt === undefined ? run.state_type !== "PENDING" : seenAt - claimedAt > launchDeadline
   const searched = mem.absent !== undefined && mem.absent.lastAt - mem.absent.firstAt >= apart
   return { _tag: "Absent", gone: mem.notFound.gone, provenAbsent: old && searched, whose, strays }
 })

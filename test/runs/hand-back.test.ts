@@ -4,7 +4,7 @@ import { parseHandBackMessage } from "../../src/job/claim-message.ts"
 import { rankOf } from "../../src/runs/rendezvous.ts"
 import { makeBench } from "./world/bench.ts"
 import { pass, scenario, within } from "./world/scenario.ts"
-import { begin, claimState, handedBack, poolName, whereOf, type World } from "./world/world.ts"
+import { begin, claimState, handedBack, pid, poolName, stateAt, whereOf, type World } from "./world/world.ts"
 
 const where = whereOf("w1")
 
@@ -131,6 +131,26 @@ describe("a claim whose job never came", () => {
       })
     )
   }
+
+  scenario(
+    "of another kind of agent is never one to hand back, though its job was seen and is gone",
+    (world) =>
+      Effect.gen(function* () {
+        const ref = yield* world.addWorkload("w1")
+        const job = yield* world.addCommand(ref, "r1")
+        yield* world.addRun("r1", {
+          infrastructure_pid: pid("w1", job),
+          state: stateAt(begin, "PENDING")
+        })
+        const bench = yield* makeBench(world, "agent-a")
+        yield* within("5 seconds", bench.look("r1"))
+        yield* world.vanish(job)
+        for (let passed = 0; passed < 200; passed += 5) {
+          const looked = yield* within("5 seconds", bench.look("r1"))
+          expect(looked._tag === "Success" && looked.success?.decision._tag).toBe("Wait")
+        }
+      })
+  )
 
   scenario("is not handed back when its job shows up at last", (world) =>
     Effect.gen(function* () {
