@@ -133,10 +133,13 @@ const decisionsOf = ({ dropped, entries }: FlightRecord): ReadonlyArray<string> 
       .slice(-mostEntries)
       .flatMap((entry) => [
         `  ${clock(entry.first.agent)}  saw ${sightText(entry)}; ${looksText(entry)}`,
-        `  ${"".padEnd(19)}  → ${decisionText(entry.decision)}`
+        `  ${"".padEnd(19)}  → ${decisionText(entry.decision)}${heldText(entry)}`
       ])
   ]
 }
+
+/** A decision that was not carried out, and why. */
+const heldText = ({ held }: FlightEntry): string => (held === undefined ? "" : ` (not done yet: ${held})`)
 
 const changeText = (change: { readonly after: number; readonly decision: Decision } | undefined) =>
   change === undefined
@@ -171,7 +174,7 @@ const fromRecord = ({ entries, policy }: FlightRecord, now: number): ReadonlyArr
   const whole: Policy = { ...policy, deadline: newest.facts.deadline ?? undefined }
   const change = nextChange(view, observation, whole)
   return [
-    `The agent last looked ${duration(passed)} ago and decided to ${decisionText(newest.decision)}.`,
+    `The agent last looked ${duration(passed)} ago and decided to ${decisionText(newest.decision)}${heldText(newest)}.`,
     ...changeText(change === undefined ? undefined : { ...change, after: change.after - passed })
   ]
 }

@@ -22,6 +22,7 @@ import { absenceIn } from "./disruption.ts"
 import { liveCommands } from "./earlier.ts"
 import { executionOf } from "./executions.ts"
 import { hasGrounds } from "./grounds.ts"
+import { heldBack } from "./flight.ts"
 import { historyOf, readHistory } from "./history.ts"
 import type { Look } from "./look.ts"
 import { restoreEnd } from "./overwritten.ts"
@@ -67,6 +68,7 @@ export const act = Effect.fn("runs.act")(function* (
 ): Effect.fn.Return<void, ApiError, ActEnvironment> {
   const { about, area, memory, run } = its
   if (!(yield* passesBrake(decision, its))) {
+    yield* heldBack(run.id, "the brake on ends by absence weighs it first")
     return yield* say(
       "debug",
       area,
@@ -87,7 +89,9 @@ export const act = Effect.fn("runs.act")(function* (
     case "Propose": {
       // It says that nothing of the run is left, so doubles and older attempts count as well.
       if (decision.state === "CANCELLED" && (yield* hasOtherJobs(its))) {
-        return yield* say("debug", area, about, "another job of this run lives and is being stopped")
+        const why = "another job of this run lives and is being stopped"
+        yield* heldBack(run.id, why)
+        return yield* say("debug", area, about, why)
       }
       const written = yield* proposeAndTell(decision, its)
       if (decision.thenStop && written === "written") {
@@ -130,7 +134,11 @@ const stopCurrent = (
   if (looked._tag !== "Found") return Effect.void
   const found = looked.current
   const mayFinish = observation._tag === "Live" || observation._tag === "Pending"
-  const confirm = hasGrounds({ run, asJudged, found, memory, area, about, mayFinish })
+  const confirm = hasGrounds({ run, asJudged, found, memory, area, about, mayFinish }).pipe(
+    Effect.tap((holds) =>
+      holds ? Effect.void : heldBack(run.id, "what the stop rests on does not hold now")
+    )
+  )
   return stop({ found, memory, area, about, why, confirm })
 }
 
@@ -199,6 +207,7 @@ const handBackOrCrash = Effect.fnUntraced(function* (why: string, { about, area,
   mem.handBackSince ??= now
   const turn = turnAfter * (yield* (yield* OnlineWorkers).rank(run.id))
   if (now - mem.handBackSince < turn) {
+    yield* heldBack(run.id, "another agent's turn comes first")
     return yield* say("debug", area, about, `${why}; not handed back yet`)
   }
   // Its claimant may have died before it saw that it had come too late.

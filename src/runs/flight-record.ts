@@ -111,8 +111,16 @@ export const RecordedLook = Schema.Struct({
 })
 export type RecordedLook = typeof RecordedLook.Type
 
-/** Looks in a row that saw the same: the first whole, of the others their number and when the last was. */
-export const FlightEntry = Schema.Struct({ ...RecordedLook.fields, count: Schema.Number, last: Moment })
+/**
+ * Looks in a row that saw the same: the first whole, of the others their number and when the last was. `held` is why the
+ * decision of the last one was not carried out.
+ */
+export const FlightEntry = Schema.Struct({
+  ...RecordedLook.fields,
+  count: Schema.Number,
+  last: Moment,
+  held: maybe(Schema.String)
+})
 export type FlightEntry = typeof FlightEntry.Type
 
 /** The settings that decisions depend on, in ms. */

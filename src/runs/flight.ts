@@ -5,7 +5,7 @@
  * Invariant: it never fails and never grows beyond its bounds, which count bytes. A look like the one before adds
  * nothing; looks are kept as text that is fit to leave the agent (`flight-facts.ts`), so that no secret waits here.
  */
-import { Context } from "effect"
+import { Context, Effect } from "effect"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { Decision, Observation } from "./decide.ts"
 import { momentOf, type Noted, recordedLook } from "./flight-facts.ts"
@@ -43,6 +43,8 @@ const entryOverhead = 200
 export interface FlightRecorder {
   /** Called once per look, with what it used. */
   note(noted: Noted): void
+  /** The decision of the last look was not carried out; `why` holds words of this program only. */
+  held(runId: string, why: string): void
   /** Undefined for a run that was never looked at here, or too long ago. */
   record(runId: string): FlightRecord | undefined
   readonly size: () => { readonly runs: number; readonly entries: number; readonly bytes: number }
@@ -52,10 +54,15 @@ export interface FlightRecorder {
 export const Flight = Context.Reference<FlightRecorder>("agent/runs/Flight", {
   defaultValue: () => ({
     note: () => {},
+    held: () => {},
     record: () => undefined,
     size: () => ({ runs: 0, entries: 0, bytes: 0 })
   })
 })
+
+/** Writes down that what was just decided of the run waits, and why. */
+export const heldBack = (runId: string, why: string): Effect.Effect<void> =>
+  Effect.map(Flight, (flight) => flight.held(runId, why))
 
 /** Of equal looks in a row: the first, their number, and when the last was. */
 interface Entry {
@@ -63,6 +70,7 @@ interface Entry {
   readonly bytes: number
   count: number
   last: Moment
+  held?: string | undefined
 }
 
 interface Ring {
@@ -193,6 +201,7 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
         const newest = ring.entries.at(-1)!
         newest.count += 1
         newest.last = momentOf(noted)
+        newest.held = undefined
         ring.seenAt = now
       } else {
         if (ring === undefined) {
@@ -213,6 +222,11 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
         add(ring, noted)
       }
       if (bytes > bounds.bytes || now - sweptAt > sweepEvery) sweep(now)
+    },
+
+    held: (runId, why) => {
+      const newest = rings.get(runId)?.entries.at(-1)
+      if (newest !== undefined) newest.held = why
     },
 
     record: (runId) => {
@@ -239,10 +253,11 @@ export const makeFlight = (bounds: FlightBounds = usual): FlightRecorder => {
         server: server.text,
         policy: { settle, cancelGrace, linger, mainLinger, startTimeout, unreportedExit },
         dropped: ring.dropped,
-        entries: ring.entries.map(({ count, last, packed }) => ({
+        entries: ring.entries.map(({ count, held, last, packed }) => ({
           ...(JSON.parse(unpack(packed)) as RecordedLook),
           count,
-          last
+          last,
+          ...(held === undefined ? {} : { held })
         }))
       }
     },

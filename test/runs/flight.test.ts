@@ -82,6 +82,16 @@ describe("the flight recorder", () => {
     expect(second).toMatchObject({ count: 1, facts: { run: { stateId: "s2" } } })
   })
 
+  it("says why what was decided last was not done, until it is", () => {
+    const flight = makeFlight()
+    flight.note(lookAt("r1", 0))
+    flight.held("r1", "another agent's turn")
+    flight.held("r2", "nobody knows that run")
+    expect(entriesOf(flight, "r1")).toMatchObject([{ held: "another agent's turn" }])
+    flight.note(lookAt("r1", 5))
+    expect(entriesOf(flight, "r1")[0]).not.toHaveProperty("held")
+  })
+
   it("keeps the newest looks of a run, and says how many made room", () => {
     const flight = makeFlight({ entriesPerRun: 8, bytesPerRun: 1e6, bytes: 1e6, keep: 1e9 })
     for (let second = 0; second < 20; second += 1)
@@ -200,6 +210,24 @@ describe("the flight of a run in a modelled world", () => {
       const proposed = record.entries.find(({ decision }) => decision._tag === "Propose")
       expect(proposed?.decision).toMatchObject({ state: "CRASHED", why: expect.stringContaining("137") })
       expect(replay(record)).toEqual({ entries: record.entries.length, differences: [], reworded: [] })
+    })
+  )
+
+  scenario("whose end rests on absence says that it is weighed first", (world) =>
+    Effect.gen(function* () {
+      const flight = makeFlight()
+      world.usual = flow({ runs: 3_000 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a").pipe(Effect.provideService(Flight, flight))
+      yield* pass("1 minute")
+      yield* world.vanish("command1")
+      const held = new Set<string | undefined>()
+      for (let n = 0; n < 360 && world.stateOf("r1") !== "CRASHED"; n += 1) {
+        yield* pass("1 second")
+        held.add(entriesOf(flight, "r1").at(-1)?.held)
+      }
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect([...held]).toContain("the brake on ends by absence weighs it first")
     })
   )
 

@@ -100,7 +100,7 @@ export const timelineOf = (record: FlightRecord): ReadonlyArray<string> =>
   record.entries.map((entry, index) => {
     const { count, first, last } = entry
     const looks = count === 1 ? "1 look" : `${count} looks in ${duration(last.agent - first.agent)}`
-    return `${String(index + 1).padStart(3)}  ${timeOf(first.agent)}  ${sightOf(entry)} (${looks}) → ${decisionText(entry.decision)}`
+    return `${String(index + 1).padStart(3)}  ${timeOf(first.agent)}  ${sightOf(entry)} (${looks}) → ${decisionText(entry.decision)}${entry.held === undefined ? "" : ` (held: ${entry.held})`}`
   })
 
 /** Prints timeline and verdict; the exit code. */
