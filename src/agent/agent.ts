@@ -6,9 +6,12 @@
  */
 import { Duration, Effect, Layer } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
+import { readOnlyControlPlane } from "../cpln/read-only.ts"
 import { credentialsIn, withCredentialReference } from "../job/environment.ts"
 import { Relay } from "../logs/relay.ts"
+import { Foresight, makeForeteller } from "../observe/foresight.ts"
 import { Prefect } from "../prefect/prefect.ts"
+import { readOnlyPrefect } from "../prefect/read-only.ts"
 import { Board } from "../runs/board.ts"
 import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
@@ -24,6 +27,7 @@ import { watchCancelled } from "./cancel.ts"
 import { makeCleanup } from "./cleanup.ts"
 import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
+import * as Foretelling from "./foretelling.ts"
 import { heartbeat, heartbeatSeconds, signOff } from "./heartbeat.ts"
 import { Launcher } from "./launcher.ts"
 import { loop } from "./loop.ts"
@@ -45,10 +49,31 @@ export interface AgentOptions extends StartUp {
 export const runAgent = Effect.fn("agent.run")(function* (
   options: AgentOptions
 ): Effect.fn.Return<void, CannotStart, Prefect | ControlPlane> {
-  const checked = yield* startUp(options)
-  yield* warnOfPlainCredentials(options)
-  yield* Effect.provide(serve(options), layersOf(options, checked))
+  const program = Effect.gen(function* () {
+    const checked = yield* startUp(options)
+    yield* warnOfPlainCredentials(options)
+    yield* Effect.provide(serve(options), layersOf(options, checked))
+  })
+  yield* options.settings.observe ? observing(program) : program
 })
+
+/** With services that only read, whatever is asked of them. */
+const observing = <E>(program: Effect.Effect<void, E, Prefect | ControlPlane>) =>
+  Effect.suspend(() => {
+    const foreteller = makeForeteller()
+    return program.pipe(
+      Effect.provide(
+        Layer.merge(
+          Layer.effect(
+            Prefect,
+            Effect.flatMap(Prefect, (prefect) => readOnlyPrefect(prefect, foreteller))
+          ),
+          readOnlyControlPlane(foreteller)
+        )
+      ),
+      Effect.provideService(Foresight, foreteller)
+    )
+  })
 
 const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
   const { settings } = options
@@ -75,13 +100,16 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     monitorInterval: seconds(settings.interval),
     unreportedExit: settings.unreportedExit === "completed" ? ("COMPLETED" as const) : ("CRASHED" as const)
   })
-  return Launcher.layer(settings.limit).pipe(
+  const launcher = settings.observe ? Foretelling.layer : Launcher.layer(settings.limit)
+  // What jobs print is told by the agent that runs them.
+  const jobLogs = settings.jobLogs ?? (settings.observe ? "off" : undefined)
+  return launcher.pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         EnsuredWorkloads.layer,
         OnlineWorkers.layer,
         Preparation.layer,
-        Relay.layer(settings.jobLogs),
+        Relay.layer(jobLogs),
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))
       )
     ),
@@ -137,15 +165,22 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
       Effect.mapError((error) => new CannotStart({ reason: error.message, remedy: "Run it again later." }))
     )
     yield* launcher.idle
-    return yield* say("info", "Init", {}, `${launcher.started()} jobs started.`)
+    return yield* say(
+      "info",
+      "Init",
+      {},
+      `${launcher.started()} jobs ${settings.observe ? "would be started" : "started"}.`
+    )
   }
-  yield* Effect.addFinalizer(() => say("info", "Init", {}, "Stopping: no new claims; jobs run on."))
+  yield* Effect.addFinalizer(() =>
+    say("info", "Init", {}, settings.observe ? "Stopping." : "Stopping: no new claims; jobs run on.")
+  )
   yield* loop("heartbeat", Duration.seconds(heartbeatSeconds), heartbeat())
   yield* say(
     "info",
     "Init",
     {},
-    `Agent "${config.workerName}" serves work pool "${config.pool}"${queues.length > 0 ? `, queues ${queues.join(", ")}` : ""}.`
+    `Agent "${config.workerName}" ${settings.observe ? "only observes" : "serves"} work pool "${config.pool}"${queues.length > 0 ? `, queues ${queues.join(", ")}` : ""}.`
   )
   const watchEvery = Duration.seconds(settings.watchInterval)
   yield* loop("poll", Duration.seconds(settings.queryInterval), poll())

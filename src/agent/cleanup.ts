@@ -20,10 +20,10 @@ import { RunsConfig } from "../runs/config.ts"
 import { looksApart, type Verdict } from "../runs/idleness.ts"
 import { type Corner, linkedIn, orphansIn, removeOrphan } from "../runs/orphans.ts"
 import { OnlineWorkers, rankOf } from "../runs/rendezvous.ts"
+import { steadyMillis } from "../runs/steady.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import { Launcher } from "./launcher.ts"
 import { OurWorkloads } from "./ours.ts"
-import { steadyMillis } from "../runs/steady.ts"
 
 export interface CleanupSettings {
   /** After the last completion, in ms. */

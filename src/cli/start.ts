@@ -52,7 +52,8 @@ const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.
     const options: AgentOptions = {
       pool: input.pool.value,
       queues: input.queues,
-      createPool: settings.createPool,
+      // A pool is written nowhere in observe mode: one that is missing is said to be missing.
+      createPool: settings.createPool && !settings.observe,
       baseJobTemplate: Option.isSome(input.baseJobTemplate)
         ? yield* readTemplate(input.baseJobTemplate.value)
         : undefined,

@@ -49,6 +49,8 @@ export interface RunFilter {
   readonly tags?: ReadonlyArray<string>
   readonly pool?: string
   readonly queues?: ReadonlyArray<string>
+  /** Only runs whose next scheduled time is then or before, in ms since 1970. */
+  readonly dueBefore?: number
 }
 
 /** One line for a run's log. `level` is Python's number: 10 debug, 20 info, 30 warning, 40 error. */
@@ -98,6 +100,8 @@ export class Prefect extends Context.Service<
     ensureQueue(pool: string, queue: string): Effect.Effect<boolean, ApiError>
     /** Names of all queues of the pool, every page. */
     queueNames(pool: string): Effect.Effect<ReadonlyArray<string>, ApiError>
+    /** Names of those that people paused: nothing of them is offered. */
+    pausedQueues(pool: string): Effect.Effect<ReadonlyArray<string>, ApiError>
     heartbeat(pool: string, worker: string, intervalSeconds: number): Effect.Effect<void, ApiError>
     deleteWorker(pool: string, worker: string): Effect.Effect<void, ApiError>
     /** All workers of the pool, every page. */

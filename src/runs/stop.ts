@@ -12,6 +12,7 @@ import type { Command } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { duration } from "../observe/duration.ts"
+import { Foresight } from "../observe/foresight.ts"
 import { type About, type Area, say } from "../observe/say.ts"
 import type { RunMemory } from "./board.ts"
 import { executionOf } from "./executions.ts"
@@ -44,6 +45,12 @@ export const stop = Effect.fn("runs.stop")(
     why
   }: Stopping<R>): Effect.fn.Return<void, ApiError, ControlPlane | R> {
     const { command, place } = found
+    const foresight = yield* Foresight
+    if (foresight !== undefined) {
+      const key = `stop ${command.id}`
+      if (foresight.knows(key) || !(yield* confirm)) return
+      return yield* foresight.tell(key, area, about, `Would send stopReplica: ${why}`)
+    }
     const now = yield* steadyMillis
     const before = memory.stops.get(command.id)
     if (before?.sentAt !== undefined && now - before.sentAt < askAgainAfter) return

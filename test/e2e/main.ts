@@ -17,6 +17,7 @@ import { cleanupTests } from "./cleanup.ts"
 import { cplnJobTests } from "./cpln-job.ts"
 import { endingTests } from "./endings.ts"
 import { explainTests } from "./explain.ts"
+import { observeTests } from "./observe.ts"
 import { planTests } from "./plan.ts"
 import { runtimeTests } from "./runtimes.ts"
 import { secretTests } from "./secrets.ts"
@@ -46,7 +47,8 @@ const lanesOf = (line: Line): ReadonlyArray<ReadonlyArray<Group>> => [
   ],
   [
     ["bad input", badInputTests],
-    ["two agents", twoAgentTests]
+    ["two agents", twoAgentTests],
+    ["observe", observeTests]
   ],
   [
     ["blocks", blocksTests],

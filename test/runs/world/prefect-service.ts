@@ -67,6 +67,10 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
       }),
     queueNames: (pool) =>
       call("queueNames", pool, ({ model }) => model.pools.get(pool)?.queues.map(({ name }) => name)),
+    pausedQueues: (pool) =>
+      call("pausedQueues", pool, ({ model }) =>
+        model.pools.get(pool)?.queues.flatMap(({ isPaused, name }) => (isPaused ? [name] : []))
+      ),
     heartbeat: (pool, worker) =>
       Effect.asVoid(
         call("heartbeat", pool, ({ model, now }) => {
