@@ -1,0 +1,119 @@
+import { describe, expect } from "@effect/vitest"
+import { Effect } from "effect"
+import { startAgent } from "../runs/world/agents.ts"
+import { pass, scenario } from "../runs/world/scenario.ts"
+import { attemptOf, begin, claimState, pid, stateAt, whereOf, type World } from "../runs/world/world.ts"
+
+const where = whereOf("w1")
+
+/** A run with two live jobs of one attempt: the first is the one that counts. */
+const withDouble = Effect.fnUntraced(function* (world: World) {
+  const ref = yield* world.addWorkload("w1")
+  const tags = { "prefect.io/attempt": attemptOf("t1") }
+  const first = yield* world.addCommand(ref, "r1", { tags, created: begin - 2_000, id: "first" })
+  const second = yield* world.addCommand(ref, "r1", { tags, created: begin - 1_000, id: "second" })
+  yield* world.addRun("r1", {
+    run_count: 1,
+    start_time: new Date(begin).toISOString(),
+    infrastructure_pid: pid("w1", first),
+    history: [claimState("t1", { where })],
+    state: stateAt(begin, "RUNNING")
+  })
+  return { first, second }
+})
+
+describe("a double that was stopped", () => {
+  for (const late of [false, true]) {
+    scenario(
+      `and whose engine reports CRASHED leaves the survivor alone${late ? ", also for an agent that comes later" : ""}`,
+      (world) =>
+        Effect.gen(function* () {
+          const { first, second } = yield* withDouble(world)
+          const agent = yield* startAgent(world, "agent-a")
+          yield* pass("12 seconds")
+          expect(world.stopped()).toEqual([second])
+          yield* world.propose("r1", "CRASHED", { message: "terminated" })
+          if (late) {
+            yield* pass("20 seconds")
+            yield* agent.kill
+            yield* startAgent(world, "agent-b")
+          }
+          yield* pass("20 minutes")
+          expect(world.stopped()).toEqual([second])
+          expect(world.stageOf(first)).toBe("running")
+          // Its own report wins.
+          yield* world.propose("r1", "COMPLETED")
+          yield* world.setStage(first, "completed", 0)
+          yield* pass("10 minutes")
+          expect(world.stateOf("r1")).toBe("COMPLETED")
+        })
+    )
+  }
+
+  scenario("long before the run crashed has nothing to do with it", (world) =>
+    Effect.gen(function* () {
+      const { first, second } = yield* withDouble(world)
+      yield* startAgent(world, "agent-a")
+      yield* pass("3 minutes")
+      expect(world.stageOf(second)).toBe("cancelled")
+      yield* world.propose("r1", "CRASHED")
+      yield* pass("3 minutes")
+      expect(world.stopped()).toEqual([second, first])
+    })
+  )
+
+  scenario("does not keep a survivor alive of which only side containers are left", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const tags = { "prefect.io/attempt": attemptOf("t1") }
+      const first = yield* world.addCommand(ref, "r1", {
+        tags,
+        created: begin - 2_000,
+        id: "first",
+        containers: 2
+      })
+      const second = yield* world.addCommand(ref, "r1", { tags, created: begin - 1_000, id: "second" })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        infrastructure_pid: pid("w1", first),
+        history: [claimState("t1", { where })],
+        state: stateAt(begin, "RUNNING")
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("12 seconds")
+      yield* world.propose("r1", "CRASHED")
+      world.platform.change(begin + 12_000, first, {
+        execution: { containers: { "prefect-job": { restarts: { exitCode: 0 } } } }
+      })
+      yield* pass("3 minutes")
+      expect(world.stopped()).toEqual([second, first])
+    })
+  )
+
+  scenario("does not keep alive the job of a later attempt that crashed by itself", (world) =>
+    Effect.gen(function* () {
+      // The first attempt was over before the second began.
+      const ref = yield* world.addWorkload("w1")
+      const old = yield* world.addCommand(ref, "r1", {
+        tags: { "prefect.io/attempt": attemptOf("t1") },
+        created: begin - 60_000
+      })
+      yield* world.setStage(old, "failed", 1)
+      yield* pass("5 seconds")
+      const job = yield* world.addCommand(ref, "r1", {
+        tags: { "prefect.io/attempt": attemptOf("t2", begin + 5_000) }
+      })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        infrastructure_pid: pid("w1", job),
+        history: [claimState("t1", { where }), claimState("t2", { where, at: begin + 5_000 })],
+        state: stateAt(begin + 5_000, "RUNNING")
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("12 seconds")
+      yield* world.propose("r1", "CRASHED")
+      yield* pass("3 minutes")
+      expect(world.stopped()).toEqual([job])
+    })
+  )
+})
