@@ -3,12 +3,11 @@
  *
  * Invariant: a field that was not given is left out, so that each side's own default holds.
  */
-import { Result } from "effect"
 import { completed } from "../cpln-job/manifest.ts"
-import { convert, secretsToReveal } from "../job/convert.ts"
 import { prepareInfrastructure } from "../job/infrastructure-block.ts"
 import { isRecord, type JsonRecord, recordOf } from "../job/json.ts"
 import type { Problem } from "../job/problem.ts"
+import { problemsAnywhere } from "../job/problems-anywhere.ts"
 import { shellWords } from "../job/shell-words.ts"
 
 /** What stands in for what the agent and the run bring later. */
@@ -99,7 +98,7 @@ export const checkInfrastructure = (data: JsonRecord): Checked => {
   })
   if (prepared._tag === "Refused") return { problems: prepared.problems, warnings: [] }
   const jobType = prepared.prepared.job_type ?? undefined
-  return { problems: [], warnings: conversionProblems(prepared.job, { jobType, poolId: "pool" }) }
+  return { problems: [], warnings: problemsAnywhere(prepared.job, { jobType, poolId: "pool" }) }
 }
 
 /** The job of a CplnJob block, as `agent job run` would run it. */
@@ -115,21 +114,7 @@ export const checkJob = (manifest: unknown): Checked => {
     return { problems: [problem], warnings: [] }
   }
   const whole = completed(recordOf(manifest))
-  return { problems: [], warnings: conversionProblems(whole, { jobType: undefined, poolId: undefined }) }
-}
-
-const conversionProblems = (
-  manifest: unknown,
-  { jobType, poolId }: { readonly jobType: string | undefined; readonly poolId: string | undefined }
-): ReadonlyArray<Problem> => {
-  const converted = convert(manifest, {
-    ...somewhere,
-    jobType,
-    poolId,
-    // Which keys a secret has is seen when the job runs.
-    secretKeys: new Map(secretsToReveal(manifest).map((secret) => [secret, ["KEY"]]))
-  })
-  return Result.match(converted, { onFailure: (problems) => problems, onSuccess: () => [] })
+  return { problems: [], warnings: problemsAnywhere(whole, { jobType: undefined, poolId: undefined }) }
 }
 
 /** A Kubernetes Job as a file holds it. */

@@ -4,6 +4,7 @@
  * Invariant: pure and total, whatever JSON the template and the variables hold. The result is a configuration, every
  * problem at once with who set what, or the names of what must be read from the server first.
  */
+import { warningsOf } from "./configuration-warnings.ts"
 import {
   envTexts,
   flowRunCommand,
@@ -22,11 +23,12 @@ import { fillIn, missing, variablesIn } from "./placeholders.ts"
 import { populate } from "./populate.ts"
 import { nameOfLink } from "./places.ts"
 import type { Problem } from "./problem.ts"
+import { problemsAnywhere } from "./problems-anywhere.ts"
 import { pythonStr } from "./python-text.ts"
 import { type BlockKey, type Known, resolveReferences } from "./references.ts"
 import { type Semantics, semanticsOf } from "./semantics.ts"
 import { prefectImage } from "./template.ts"
-import { mergeVariables, type Variables } from "./variables.ts"
+import { mergeVariables } from "./variables.ts"
 import { placeProblems } from "./where.ts"
 
 /** What Control Plane injects into the agent, or its user sets: defaults of what jobs leave open. */
@@ -145,21 +147,29 @@ export const configure = (source: ConfigurationSource, known: Known): Configured
   const read = readConfiguration(source, recordOf(resolved.value), filled.hasManifest, semantics)
   problems.push(...(resolved.problems.length > 0 ? [] : read.problems))
   const explain = explaining(trace)
-  return problems.length > 0
-    ? refused(...problems.map(explain))
-    : {
-        _tag: "Configured",
-        configuration: read.configuration,
-        warnings: warningsOf(source, template, variables, filled.hasManifest, read.configuration, semantics),
-        explain,
-        explainManifest: (problem) => {
-          const entry = entryAt(problem.path, read.configuration)
-          return entry === undefined
-            ? { ...explain({ ...problem, path: `job_manifest.${problem.path}` }), path: problem.path }
-            : explainingEntry(trace)(problem, entry)
-        }
-      }
+  const explainManifest = (problem: Problem): Problem => {
+    const entry = entryAt(problem.path, read.configuration)
+    return entry === undefined
+      ? { ...explain({ ...problem, path: `job_manifest.${problem.path}` }), path: problem.path }
+      : explainingEntry(trace)(problem, entry)
+  }
+  if (problems.length > 0) {
+    // What is wrong beside the manifest is told with what is wrong in it; a broken one has troubles that are none.
+    const isWhole =
+      resolved.problems.length === 0 && !problems.some(({ path }) => /^job_manifest\b/u.test(path))
+    const inManifest = isWhole ? problemsAnywhere(read.configuration.job_manifest, flowRunJob) : []
+    return refused(...problems.map(explain), ...inManifest.map(explainManifest))
+  }
+  return {
+    _tag: "Configured",
+    configuration: read.configuration,
+    warnings: warningsOf(source, template, variables, filled.hasManifest, read.configuration, semantics),
+    explain,
+    explainManifest
+  }
 }
+
+const flowRunJob = { jobType: undefined, poolId: "pool" }
 
 /** Name of the variable of the run's own environment that a path of the manifest leads to. */
 const entryAt = (path: string, { env, job_manifest }: Configuration): string | undefined => {
@@ -265,46 +275,4 @@ const nameInContext = (name: string, { context, environment }: ConfigurationSour
     environment: shownEnvironment(environment)
   })
   return rendered === missing ? name : pythonStr(rendered)
-}
-
-const warningsOf = (
-  source: ConfigurationSource,
-  template: JsonRecord,
-  variables: Variables,
-  hasManifest: boolean,
-  { job_manifest }: Configuration,
-  { line }: Semantics
-): ReadonlyArray<string> => {
-  const used = variablesIn(template)
-  const isUsed = (name: string) =>
-    used.has(name) ||
-    name === "env" ||
-    (!hasManifest && (name === "image" || name === "service_account_name"))
-  const idle = Object.keys(variables.values).filter((name) => {
-    const origin = variables.originOf(name)
-    return (origin === "deployment" || origin === "run") && !isUsed(name) && !variables.dotted.includes(name)
-  })
-  return [
-    ...idle.map(
-      (name) =>
-        `Variable "${name}", set by the ${variables.originOf(name)}, has no effect: the pool's template has no placeholder {{ ${name} }}.`
-    ),
-    ...variables.dotted.map(
-      (name) =>
-        `Variable "${name}", set by the ${variables.originOf(name)}, has no effect: Prefect reads dotted names as nested ones from 3.6.5 on, and this server is ${source.version}.`
-    ),
-    ...otherLine(job_manifest, line, source.version)
-  ]
-}
-
-/** An engine of another major line cannot talk to this server. */
-const otherLine = (manifest: JsonRecord, line: "2" | "3", version: string): ReadonlyArray<string> => {
-  const pod = recordOf(recordOf(recordOf(manifest["spec"])["template"])["spec"])
-  const image = recordOf((pod["containers"] as ReadonlyArray<unknown> | undefined)?.[0])["image"]
-  const found = typeof image === "string" ? /(?:^|\/)prefecthq\/prefect:(\d)(?:[.\-@]|$)/u.exec(image) : null
-  return found === null || found[1] === line
-    ? []
-    : [
-        `Image ${String(image)} has Prefect ${found[1]}, but the server is ${version}: the run may not be able to report.`
-      ]
 }

@@ -114,6 +114,12 @@ describe("an infrastructure block", () => {
     expect(problemText(problems)).toContain("job_type must contain only lowercase")
   })
 
+  it("is not warned of a service account that is given by its link", () => {
+    for (const service_account_name of ["runner", "/org/acme/gvc/dev/identity/runner", "//identity/runner"])
+      expect(checkInfrastructure({ job, image: "i:1", service_account_name }).warnings).toEqual([])
+    expect(checkInfrastructure({ job, image: "i:1", service_account_name: "A B" }).warnings).toHaveLength(1)
+  })
+
   it("is warned of what Control Plane would refuse, because a deployment may override it", () => {
     const reserved = skeleton({ env: [{ name: "K_REVISION", value: "1" }] })
     const { problems, warnings } = checkInfrastructure({ job: reserved, image: "i:1" })

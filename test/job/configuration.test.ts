@@ -262,6 +262,24 @@ describe("options", () => {
     })
   })
 
+  it("that cannot be read are told with what is wrong in the manifest, but for a manifest that is broken itself", () => {
+    const deployment = { stream_output: [], env: { K_REVISION: "1" } }
+    expect(refusals({ deployment })).toEqual([
+      'stream_output: value could not be parsed to a boolean (variable "stream_output", set by the deployment "nightly")',
+      expect.stringMatching(
+        /env\[\d\]\.name: K_REVISION is set by the platform itself\. \(variable "env", set by/u
+      )
+    ])
+    const template = officialTemplate({ version: "3.8.8" })
+    const broken = {
+      ...template,
+      job_configuration: { ...recordOf(template["job_configuration"]), job_manifest: {} }
+    }
+    expect(refusals({ deployment, template: broken }).filter((text) => text.includes("K_REVISION"))).toEqual(
+      []
+    )
+  })
+
   it("that cannot be read are refused, all at once, with the variable and who set it", () => {
     const deployment = { job_watch_timeout_seconds: "soon", stream_output: [] }
     const run = { pod_watch_timeout_seconds: "later", labels: { a: null } }
