@@ -66,7 +66,7 @@ export interface Line {
   readonly by: Writer
   /** Passes while the caller lives; a caller that was killed waits here for ever. */
   readonly gate: Effect.Effect<void>
-  /** Told of every call right before it takes effect, and right after: where a caller can be killed or paused. */
+  /** Told of every call right before it is sent, and right after it took effect: where a caller can be killed or paused. */
   readonly at?: (call: Call, when: "before" | "after") => Effect.Effect<void>
 }
 
@@ -135,10 +135,12 @@ const serve = Effect.fnUntraced(function* <A>(
   timeout: number,
   commit: (moment: Moment) => Effect.Effect<A, ApiError>
 ): Effect.fn.Return<A, ApiError> {
+  const told = (when: "before" | "after") => line.at?.(call, when) ?? Effect.void
+  yield* line.gate
+  yield* told("before")
   yield* line.gate
   const fault = faults.take(call)
   const half = yield* halfOf(faults.latency)
-  const told = (when: "before" | "after") => line.at?.(call, when) ?? Effect.void
   const take = (stale = 0) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => commit({ now, asOf: now - stale }))
   const about = { service: call.service, request: `${call.name} ${call.subject}` }
@@ -151,9 +153,8 @@ const serve = Effect.fnUntraced(function* <A>(
     })
   const answered = Effect.andThen(told("after"), Effect.andThen(pause(half), line.gate))
 
+  // What was sent arrives, whatever becomes of its sender then.
   yield* pause(half)
-  yield* told("before")
-  yield* line.gate
   switch (fault?.kind) {
     case undefined: {
       const result = yield* Effect.result(take())
@@ -208,7 +209,6 @@ const serve = Effect.fnUntraced(function* <A>(
     }
     case "slow": {
       yield* pause(fault.before)
-      yield* line.gate
       const late = yield* Effect.result(take())
       yield* told("after")
       yield* pause(fault.after)

@@ -106,12 +106,19 @@ export const events = {
       })
   }),
 
-  /** The process stands still from that call on, as under SIGSTOP. */
+  /**
+   * The process stands still from that call on, as under SIGSTOP. A proposal that lies with a process that stands still, and
+   * is sent long after, is left out: no agent can do anything about it, because the server has no write on a condition.
+   */
   "paused at a call": kind<AtCall & { readonly seconds: number }>({
     weight: 2,
     draw: (cast) =>
       Effect.all([anyCall(cast), oneOf(7, 20, 60, 150)]).pipe(
-        Effect.map(([call, seconds]) => ({ ...call, seconds }))
+        Effect.map(([call, seconds]) => ({
+          ...call,
+          when: call.call === "propose" ? ("after" as const) : call.when,
+          seconds
+        }))
       ),
     apply: (scene, event) => {
       const agent = scene.agents[event.slot]
