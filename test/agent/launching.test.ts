@@ -80,7 +80,42 @@ describe("a due run", () => {
       })
   )
 
-  scenario("waits while the pool is paused, and in a queue that is not ours", (world) =>
+  for (const what of ["pool", "queue"] as const) {
+    scenario(`waits while its ${what} is paused, and nothing else does`, (world) =>
+      Effect.gen(function* () {
+        const stored = world.prefect.pools.get(poolName)
+        if (stored === undefined) throw new Error("no pool")
+        world.usual = flow({ runs: 3_600 })
+        for (const id of ["fails", "cancelled", "done"]) yield* world.addRun(id)
+        yield* startAgent(world, "agent-a")
+        yield* pass("1 minute")
+        world.prefect.pools.set(
+          poolName,
+          what === "pool"
+            ? { ...stored, pool: { ...stored.pool, is_paused: true } }
+            : { ...stored, queues: stored.queues.map((each) => ({ ...each, isPaused: true })) }
+        )
+        yield* world.addRun("new")
+        const jobOf = (id: string) => world.platform.commandsOf(id)[0]?.id ?? ""
+        yield* world.setStage(jobOf("fails"), "failed", 1)
+        yield* world.propose("cancelled", "CANCELLING")
+        yield* world.propose("done", "COMPLETED")
+        yield* pass("5 minutes")
+        expect(["fails", "cancelled", "done"].map(world.stateOf)).toEqual([
+          "CRASHED",
+          "CANCELLED",
+          "COMPLETED"
+        ])
+        expect(world.platform.live("done")).toEqual([])
+        expect(world.stages("new")).toEqual([])
+        world.prefect.pools.set(poolName, stored)
+        yield* pass("30 seconds")
+        expect(world.stages("new")).toEqual(["running"])
+      })
+    )
+  }
+
+  scenario("waits in a queue that is not ours", (world) =>
     Effect.gen(function* () {
       const stored = world.prefect.pools.get(poolName)
       if (stored === undefined) throw new Error("no pool")
