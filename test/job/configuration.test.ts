@@ -355,8 +355,12 @@ describe("warnings", () => {
   })
 
   it("name an image of another major line than the server", () => {
-    const deployment = { image: "docker.io/prefecthq/prefect:2-latest" }
-    expect(configured({ deployment }).warnings).toEqual([expect.stringContaining("Prefect 2")])
+    for (const image of [
+      "docker.io/prefecthq/prefect:2-latest",
+      "prefecthq/prefect:2",
+      "prefecthq/prefect:2@sha256:1"
+    ])
+      expect(configured({ deployment: { image } }).warnings).toEqual([expect.stringContaining("Prefect 2")])
     expect(configured({ deployment: { image: "prefecthq/prefect:3.1.0-python3.12" } }).warnings).toEqual([])
     expect(configured({ deployment: { image: "acme/prefect:2-latest" } }).warnings).toEqual([])
   })
