@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 import yaml
 from prefect.blocks.core import Block
 
-from prefect_cpln._line import DOCUMENTATION_URL, IS_2, LOGO_URL, SecretStr
+from prefect_cpln._line import DOCUMENTATION_URL, IS_2, LOGO_URL, Field, SecretStr
 
 if IS_2:
     from prefect.infrastructure.base import Infrastructure as _Base
@@ -44,6 +44,17 @@ class CplnInfrastructureConfig(Block):
     token: Optional[SecretStr] = None
 
 
+def _base_job_manifest() -> Dict[str, Any]:
+    container = {"name": "prefect-job", "env": []}
+    pod = {"parallelism": 1, "completions": 1, "restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"labels": {}},
+        "spec": {"template": {"spec": pod}},
+    }
+
+
 class CplnInfrastructure(_Base):
     """Runs a command as a Control Plane Job."""
 
@@ -66,12 +77,23 @@ class CplnInfrastructure(_Base):
     location: Optional[str] = None
     service_account_name: Optional[str] = None
     job_type: Optional[str] = None
-    job: Dict[str, Any] = {}
+    job: Dict[str, Any] = Field(default_factory=_base_job_manifest)
     customizations: List[Dict[str, Any]] = []
     image: Optional[str] = None
     job_watch_timeout_seconds: Optional[int] = None
     pod_watch_timeout_seconds: int = 60
     stream_output: bool = True
+
+    @classmethod
+    def base_job_manifest(cls) -> Dict[str, Any]:
+        """The least that a job manifest may be; a block without `job` has it."""
+        return _base_job_manifest()
+
+    @classmethod
+    def customize_from_file(cls, filename: str) -> List[Dict[str, Any]]:
+        """JSON Patch operations from a YAML or JSON file, for `customizations`."""
+        with open(filename, encoding="utf-8") as file:
+            return yaml.safe_load(file)
 
     @classmethod
     def job_from_file(cls, filename: str) -> Dict[str, Any]:
