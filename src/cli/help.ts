@@ -33,11 +33,17 @@ const formatHelpDoc = (doc: HelpDoc): string => {
   const subcommands = (doc.subcommands ?? []).flatMap((group) => group.commands)
   // The root shows the short form, because it is what fits a screen.
   const long = subcommands.length === 0
-  // The root's help is as long as a screen: there, what is one line takes one.
+  const short = !long && doc.flags.length > 0
+  // The root's help is as long as a screen: there, what is one line takes one, and no empty one before it.
   const section = (title: string, body: ReadonlyArray<string>) => {
     if (body.length === 0) return []
-    return long || body.length > 1 ? ["", title, ...body] : ["", `${title}  ${body[0]!.trim()}`]
+    return !short || body.length > 1 ? ["", title, ...body] : [`${title}  ${body[0]!.trim()}`]
   }
+  const examples = section(
+    "EXAMPLES",
+    (doc.examples ?? []).map((each) => `  ${each.command}`)
+  )
+  const always = (doc.globalFlags ?? []).map(name).map((each) => each.trim())
   const left = Math.max(0, ...subcommands.map((each) => each.name.length)) + 4
   return [
     wrap(doc.description),
@@ -56,13 +62,12 @@ const formatHelpDoc = (doc: HelpDoc): string => {
       "ARGUMENTS",
       (doc.args ?? []).map((arg) => `  ${arg.name}  ${Option.getOrElse(arg.description, () => "")}`)
     ),
-    ...section("FLAGS", lines([...doc.flags, ...(doc.inheritedFlags ?? [])], long)),
-    "",
-    ...lines(doc.globalFlags ?? [], false),
     ...section(
-      "EXAMPLES",
-      (doc.examples ?? []).map((each) => `  ${each.command}`)
+      short ? `FLAGS  (beside ${always.join("; ")})` : "FLAGS",
+      lines([...doc.flags, ...(doc.inheritedFlags ?? [])], long)
     ),
+    ...(short ? [] : ["", ...lines(doc.globalFlags ?? [], false)]),
+    ...examples,
     ""
   ].join("\n")
 }
