@@ -3,8 +3,8 @@
  *
  * Invariant: `from` occurs exactly once in the file, and the changed file is a program that runs.
  */
-import type { Plan } from "./plan.ts"
 import type { PromiseId } from "./promise.ts"
+import type { World } from "./special.ts"
 
 export interface Mutant {
   readonly name: string
@@ -14,7 +14,278 @@ export interface Mutant {
   readonly from: string
   readonly to: string
   /** The one world in which it shows, where the worlds of the seeds have no room for it. */
-  readonly plan?: Plan
+  readonly world?: World
 }
 
-export const mutants: ReadonlyArray<Mutant> = []
+export const mutants: ReadonlyArray<Mutant> = [
+  {
+    name: "a forced write",
+    promise: "I6",
+    file: "src/runs/propose.ts",
+    from: "prefect.propose(judged.id, proposal)",
+    to: "prefect.propose(judged.id, { ...proposal, force: true } as Proposal)"
+  },
+  {
+    name: "no linger",
+    promise: "I3",
+    file: "src/runs/decide.ts",
+    from: "run.phaseAge < policy.mainLinger && !seen.stopWanted",
+    to: "run.phaseAge < 0"
+  },
+  {
+    name: "no query after a start whose answer was lost",
+    promise: "I2",
+    file: "src/runs/start.ts",
+    from: "searchByAttempt(launch, doubtHorizon, launchDeadline)",
+    to: 'Effect.succeed({ _tag: "Nothing" } as Search)'
+  },
+  {
+    name: "CANCELLED before the job is over",
+    promise: "I5",
+    file: "src/runs/decide.ts",
+    from: `    case "Pending":
+    case "MainEnded":
+    case "Stopping":
+      return stop("the run was cancelled")`,
+    to: `    case "Pending":
+    case "MainEnded":
+    case "Stopping":
+      return propose("CANCELLED", "the run was cancelled")`
+  },
+  {
+    name: "CANCELLED although another job lives",
+    promise: "I5",
+    file: "src/runs/act.ts",
+    from: 'if (decision.state === "CANCELLED" && (yield* hasOtherJobs(its)))',
+    to: 'if (decision.state === "CANCELLED" && (yield* Effect.succeed(false)))'
+  },
+  {
+    name: "no second look at failed",
+    promise: "I7",
+    file: "src/runs/decide.ts",
+    from: "looks < 2 ? wait(",
+    to: "looks < 1 ? wait("
+  },
+  {
+    name: "old attempts decide",
+    promise: "I7",
+    file: "src/runs/normalise.ts",
+    from: 'reduce((a, b) => (b > a ? b : a), "")',
+    to: 'reduce((a, b) => (b < a ? b : a), "~")'
+  },
+  {
+    name: "a job of an older claim decides",
+    promise: "I7",
+    file: "src/runs/look.ts",
+    from: "sorted.current !== undefined && !isReplaced(sorted.current, attempt, history)",
+    to: "sorted.current !== undefined"
+  },
+  {
+    name: "404 of a run without the pool check",
+    promise: "I9",
+    file: "src/agent/deleted.ts",
+    from: "Effect.map((pool) => pool.id === config.poolId)",
+    to: 'Effect.map((pool) => pool.id !== "")',
+    world: "poolReplaced"
+  },
+  {
+    name: "no brake",
+    promise: "I9",
+    file: "src/runs/brake.ts",
+    from: "allows: (runId) => permitted.has(runId) && wants.has(runId)",
+    to: "allows: (runId) => wants.has(runId)",
+    world: "emptied"
+  },
+  {
+    name: "a drain that stops jobs",
+    promise: "I7",
+    file: "src/agent/agent.ts",
+    from: `const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
+`,
+    to: `import { Commands as AllCommands } from "../cpln/commands.ts"
+import { at as inPlace } from "../cpln/place.ts"
+
+const stopAll = Effect.gen(function* () {
+  for (const { access, workload } of (yield* Places).all()) {
+    const ask = AllCommands.use((all) => all.find(workload, [])).pipe(inPlace(access))
+    for (const { spec, status } of (yield* ask).value) {
+      const { replica } = status ?? {}
+      if (!replica) continue
+      const what = { replica, location: spec?.location ?? "" }
+      yield* AllCommands.use((all) => all.stopReplica(workload, what)).pipe(inPlace(access))
+    }
+  }
+}).pipe(Effect.catchCause(() => Effect.void))
+
+const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
+  yield* Effect.addFinalizer(() => stopAll)
+`
+  },
+  {
+    name: "the local clock for ages",
+    promise: "I3",
+    file: "src/runs/judge.ts",
+    from: "viewOf(run, seen.at, ours)",
+    to: "viewOf(run, yield* Clock.currentTimeMillis, ours)"
+  },
+  {
+    name: "derived transition ids of claims",
+    promise: "I2",
+    file: "src/runs/claim.ts",
+    from: "const transitionId = yield* freshId",
+    to: "const transitionId = yield* Effect.as(freshId, `of ${seen.id} ${seen.state_id}`)"
+  },
+  {
+    name: "no read before an end is written",
+    promise: "I6",
+    file: "src/runs/propose.ts",
+    from: `const fresh = (yield* freshRun(judged.id)).value
+    const proposal`,
+    to: `const fresh = judged as FlowRun
+    const proposal`
+  },
+  {
+    name: "ends with fresh ids",
+    promise: "I6",
+    file: "src/runs/propose.ts",
+    from: "({ type: state, message, transitionId: derivedId(judged.id, subject, state) })",
+    to: "({ type: state, message, transitionId: `${subject} ${Math.random()}` })"
+  },
+  {
+    name: "no confirmation before a stop",
+    promise: "I7",
+    file: "src/runs/stop.ts",
+    from: "if (before === undefined && !(yield* confirm))",
+    to: "if (before === undefined && !(yield* Effect.succeed(true)))"
+  },
+  {
+    name: "the PID over a newer claim",
+    promise: "I7",
+    file: "src/runs/record.ts",
+    from: '  if (proven === "taken") return false',
+    to: `  if (proven === "taken") {
+    yield* writePid(run, pidOf(job)).pipe(Effect.ignore)
+    return true
+  }`
+  },
+  {
+    name: "adoptable jobs are ignored",
+    promise: "I2",
+    file: "src/runs/earlier.ts",
+    from: "adoptable: live.every(isFree) ? live[0] : undefined",
+    to: "adoptable: undefined"
+  },
+  {
+    name: "no wait for the job of an earlier claim",
+    promise: "I2",
+    file: "src/runs/earlier.ts",
+    from: "live: live.find((each) => !isFree(each))",
+    to: "live: undefined"
+  },
+  {
+    name: "a hand-back without proof of absence",
+    promise: "I1",
+    file: "src/runs/look.ts",
+    from: "provenAbsent: old && searched",
+    to: "provenAbsent: true"
+  },
+  {
+    name: "claimable while its job lives",
+    promise: "I2",
+    file: "src/runs/decide.ts",
+    from: 'return wait("the job waits for its own retry")',
+    to: "return claimable(false)"
+  },
+  {
+    name: "the lost answer of a claim is a lost claim",
+    promise: "I1",
+    file: "src/runs/claim.ts",
+    from: "if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)",
+    to: 'if (state?.state_details?.transition_id === transitionId) return yield* new ClaimLost({ reason: "" })'
+  },
+  {
+    name: "strays live on",
+    promise: "I2",
+    file: "src/runs/reconcile.ts",
+    from: "for (const stray of strays) {",
+    to: "for (const stray of strays.slice(0, 0)) {"
+  },
+  {
+    name: "no answer counts as absence",
+    promise: "I7",
+    file: "src/runs/look.ts",
+    from: 'Effect.succeed<Look>({ _tag: "Unreachable", why: error.message, kind: error._tag })',
+    to: 'Effect.succeed<Look>({ _tag: "Absent", gone: error.message !== "", provenAbsent: true, whose: "ours", strays: [] })'
+  },
+  {
+    name: "gone after one look",
+    promise: "I7",
+    file: "src/runs/look.ts",
+    from: "export const looksUntilGone = 5",
+    to: "export const looksUntilGone = 1"
+  },
+  {
+    name: "old offers are claimed",
+    promise: "I6",
+    file: "src/runs/launch.ts",
+    from: "now >= offer.seenAt && now - offer.seenAt <= freshFor",
+    to: "now > 0"
+  },
+  {
+    name: "a proof holds for ever",
+    promise: "I3",
+    file: "src/runs/start.ts",
+    from: "export const proofHolds = 5_000",
+    to: "export const proofHolds = 500_000"
+  },
+  {
+    name: "runs of every pool",
+    promise: "I9",
+    file: "src/agent/watch.ts",
+    from: "const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })",
+    to: "const open = yield* prefect.findRuns({ stateTypes: openTypes })"
+  },
+  {
+    name: "a watch that never idles",
+    promise: "I11",
+    file: "src/agent/watch.ts",
+    from: "if (idle && started() === startedThen && waiting === 0) return",
+    to: "if (idle && started() < 0) return"
+  },
+  {
+    name: "no pause after a failure",
+    promise: "I10",
+    file: "src/agent/loop.ts",
+    from: "Duration.times(Duration.min(Duration.seconds(2 ** failures), longestPause), share)",
+    to: "Duration.millis(Math.min(failures, share))"
+  },
+  {
+    name: "secrets in a line",
+    promise: "I13",
+    file: "src/runs/start-claimed.ts",
+    from: '"Creating Control Plane job...")',
+    to: "`Creating Control Plane job... ${JSON.stringify(config.prefectSettings)}`)"
+  },
+  {
+    name: "the limit is ignored",
+    promise: "I10",
+    file: "src/agent/launcher.ts",
+    from: "if (FiberMap.hasUnsafe(fibers, run.id) || !hasRoom()) return",
+    to: "if (FiberMap.hasUnsafe(fibers, run.id)) return"
+  },
+  {
+    name: "runs are left open after their job",
+    promise: "I4",
+    file: "src/runs/decide.ts",
+    from: "        return settled(seen.age, policy, unreported({ ...seen.exit, code: 0 }, policy, false))",
+    to: '        return wait("for ever")'
+  },
+  {
+    name: "first page only",
+    promise: "I4",
+    file: "src/prefect/pages.ts",
+    from: "if (value.length < pageSize || rows.size === before)",
+    to: "if (value.length <= pageSize || rows.size === before)",
+    world: "crowded"
+  }
+]

@@ -58,6 +58,30 @@ const liveWorkIsNeverDeleted: Check = {
     })
 }
 
+const noJobForADatabase: Check = {
+  promise: "I9",
+  name: "a server that loses its runs costs no job",
+  bound:
+    "no job that worked is stopped after a database was reset, restored or split, a pool replaced, or most runs were deleted within 15 minutes: those wait for a person",
+  find: ({ entries, plan, runs }) => {
+    const changed = entries.find((entry) => entry.what === "database" || entry.what === "pool")?.at
+    const deleted = runs.flatMap((run) => run.deletedAt ?? []).sort((a, b) => a - b)
+    const most =
+      plan.settings.maxDisruption === undefined && deleted.length > runs.length / 2 ? deleted[0] : undefined
+    const from = changed ?? (runs.length > 5 ? most : undefined)
+    if (from === undefined) return []
+    return runs.flatMap((run) => {
+      const last = run.states.findLast((state) => state.at <= from)
+      if (last?.type !== "RUNNING" || (changed === undefined && run.deletedAt === undefined)) return []
+      return run.jobs.flatMap((job) =>
+        job.stops
+          .filter((stop) => byAgent(stop.by) && stop.at > from && job.ran < from)
+          .map((stop) => ({ at: stop.at, runId: run.id, what: `${job.id} was stopped by ${stop.by}` }))
+      )
+    })
+  }
+}
+
 /** Requests of one agent in its busiest minute: what the idle loops need, and a share for each run and for retries. */
 const mostRequests = ({ plan }: Evidence): number => {
   const { cancelInterval, queryInterval, watchInterval } = plan.settings
@@ -184,6 +208,7 @@ const secretsStaySecret: Check = {
 export const promisesOfAgents: ReadonlyArray<Check> = [
   othersAreLeftAlone,
   liveWorkIsNeverDeleted,
+  noJobForADatabase,
   noHotLoop,
   limitHolds,
   worldSettles,

@@ -136,7 +136,8 @@ export const startAgent = Effect.fnUntraced(function* (
       : Effect.retry({ schedule: Schedule.spaced(Duration.seconds(options.restarts)) }),
     Effect.onExit(() => Effect.sync(() => (ended = true)))
   )
-  const fiber = yield* Effect.forkDetach(program)
+  // A process of its own: where it is started from a call of another agent, nothing of that one is handed on.
+  const fiber = yield* Effect.sync(() => Effect.runForkWith(world.context)(program))
   return {
     name,
     lines,

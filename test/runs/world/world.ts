@@ -4,7 +4,7 @@
  * Invariant: deterministic: all time comes from `Clock` and all chance from `Random`, so that a seed tells the whole story.
  * What a test asserts is read from the models, never asked from an agent.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Context, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { type Command, WorkloadRef } from "../../../src/cpln/schemas.ts"
 import { officialTemplate } from "../../../src/job/template.ts"
@@ -41,6 +41,8 @@ interface ManifestTemplate extends Readonly<Record<string, unknown>> {
 export class World {
   readonly chronicle = new Chronicle()
   readonly faults = new Faults()
+  /** What processes start from, whoever starts them. */
+  context: Context.Context<never> = Context.empty()
   readonly prefect: PrefectModel
   readonly platform: PlatformModel
   /** How far the services' clocks are ahead of the agents', in ms. */
@@ -295,6 +297,7 @@ export const pid = (name: string, commandId: string): string => `${org}:${gvc}:$
 export const makeWorld = Effect.fnUntraced(function* (options: WorldOptions = {}) {
   yield* TestClock.setTime(begin)
   const world = new World(options)
+  world.context = yield* Effect.context<never>()
   world.faults.clock = yield* Clock.clockWith(Effect.succeed)
   yield* playJobs(world)
   return world
