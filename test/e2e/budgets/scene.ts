@@ -25,6 +25,9 @@ export interface SceneOptions {
   readonly workloads: number
   /** Workloads of the pool without any live job. */
   readonly idleWorkloads?: number
+  /** How to start the agent, and more of its environment; the binary as it is unless given. */
+  readonly agent?: ReadonlyArray<string>
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export const scene = Effect.fnUntraced(function* (options: SceneOptions) {
@@ -109,14 +112,15 @@ export const scene = Effect.fnUntraced(function* (options: SceneOptions) {
   toCpln.reset()
   const begun = performance.now()
   const running = yield* startAgent({
-    agent: [agentBinary],
+    agent: options.agent ?? [agentBinary],
     args: ["--pool", pool.name, "--name", agentName],
     home: join(home, "agent"),
     // The credential comes with the place: the runs have no deployment that was looked at yet.
     env: {
       ...access(prefect, { url: toCpln.url, token: cpln.token }),
       CPLN_ORG: place.org,
-      CPLN_GVC: place.gvc
+      CPLN_GVC: place.gvc,
+      ...options.env
     }
   })
   return {
