@@ -152,7 +152,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     interval: Duration.seconds(settings.queryInterval),
     prefetch: Duration.seconds(settings.prefetch)
   })
-  const cycles = yield* makeCycles
+  const watchEvery = Duration.seconds(settings.watchInterval)
+  const cycles = yield* makeCycles(watchEvery)
   // Finalizers run in reverse: the drain comes first, then the worker's row goes.
   yield* Effect.addFinalizer(() => signOff())
   yield* Effect.addFinalizer(() => Effect.andThen(events.worker("stopped"), events.flush))
@@ -182,7 +183,6 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     {},
     `Agent "${config.workerName}" ${settings.observe ? "only observes" : "serves"} work pool "${config.pool}"${queues.length > 0 ? `, queues ${queues.join(", ")}` : ""}.`
   )
-  const watchEvery = Duration.seconds(settings.watchInterval)
   yield* loop("poll", Duration.seconds(settings.queryInterval), poll())
   yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled())
   yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect(cycles.look))

@@ -13,6 +13,7 @@ import type { Seen } from "../http/seen.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { Relay } from "../logs/relay.ts"
+import { pageSize } from "../prefect/pages.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "../runs/board.ts"
@@ -35,6 +36,8 @@ const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 const concurrency = 16
 /** A workload that does not answer in this time is unreachable in this cycle; nobody else waits for it. */
 const answerWithin = Duration.seconds(10)
+/** Observation stays under ten requests a second: pause for each request of a cycle, in ms. */
+const perRequest = 100
 
 export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay | Endings | Sightings
 
@@ -43,6 +46,8 @@ export interface Cycle {
   readonly runs: number
   readonly jobs: number
   readonly unreachable: number
+  /** What it cost: pages of runs and a query per workload. */
+  readonly requests: number
 }
 
 interface Jobs {
@@ -57,7 +62,7 @@ const noJobs: Bulk = []
  * The cycles of one agent: never two at once, and no narrow one while there is nothing that it could see: then a launch
  * of ours, or the next sync, begins it anew.
  */
-export const makeCycles = Effect.gen(function* () {
+export const makeCycles = Effect.fnUntraced(function* (every: Duration.Duration) {
   const one = yield* Semaphore.make(1)
   let idle = false
   let startedThen = 0
@@ -71,13 +76,15 @@ export const makeCycles = Effect.gen(function* () {
   return {
     /** `wide` also asks for runs that wait for a retry, which only the syncs need. */
     look,
+    /** Gives the pause until the next one: longer than the interval where that many requests need it. */
     lookUnlessIdle: Effect.gen(function* () {
       const { launching, started } = yield* Launcher
       const { size } = yield* Board
       const places = (yield* Places).all()
       const waiting = launching().length + size() + places.length + (yield* Endings).waiting()
-      if (idle && started() === startedThen && waiting === 0) return
-      yield* look(false)
+      if (idle && started() === startedThen && waiting === 0) return every
+      const { requests } = yield* look(false)
+      return Duration.max(every, Duration.millis(requests * perRequest))
     })
   }
 })
@@ -102,7 +109,12 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   yield* forgetWhatIsOver(wide, places, jobs, runs.value)
   const live = new Map([...jobs.byRun.values()].flat().map(({ command }) => [command.id, command]))
   yield* (yield* Endings).tell(live, jobs.unreachable)
-  return { runs: runs.value.length, jobs: jobs.byRun.size, unreachable: jobs.unreachable.size }
+  return {
+    runs: runs.value.length,
+    jobs: jobs.byRun.size,
+    unreachable: jobs.unreachable.size,
+    requests: Math.floor(runs.value.length / pageSize) + 1 + places.length
+  }
 })
 
 const openRuns = Effect.fnUntraced(function* (wide: boolean) {
