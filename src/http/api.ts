@@ -243,6 +243,19 @@ export const json =
       return { value, at: yield* timeOf(answer) }
     })
 
+/** Decodes a success that is a list, by `decode`, which may know some of its rows. */
+export const jsonRows =
+  <A>(decode: (rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, Schema.SchemaError>) =>
+  (
+    answer: HttpClientResponse.HttpClientResponse & { readonly [of]?: About }
+  ): Effect.Effect<Seen<ReadonlyArray<A>>, ApiError> =>
+    Effect.flatMap(json(Schema.Array(Schema.Unknown))(answer), ({ at, value }) =>
+      decode(value).pipe(
+        Effect.map((rows) => ({ value: rows, at })),
+        Effect.mapError((error) => undecodable(answer, error))
+      )
+    )
+
 /** Says where the answer differs from what is known, not what stood there. */
 const undecodable = (
   answer: HttpClientResponse.HttpClientResponse & { readonly [of]?: About },

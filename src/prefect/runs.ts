@@ -5,8 +5,9 @@
  * never accepted twice; it is never repeated here, because a late repetition may meet a run that has moved on. Every answer about a run comes with the server's time, because ages are taken from that.
  */
 import { DateTime, Duration, Effect, Schema } from "effect"
-import { type Api, json } from "../http/api.ts"
+import { type Api, json, jsonRows } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
+import { keptRows, type Marks } from "../http/rows.ts"
 import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
 import { everyPage } from "./pages.ts"
 import type { Prefect, RunFilter, ServerVersion } from "./prefect.ts"
@@ -42,10 +43,20 @@ const asFilter = ({ dueBefore, ids, stateTypes, stateNames, tags, pool, queues }
   work_pool_queues: queues === undefined ? undefined : { name: any(queues) }
 })
 
+/** Whatever changes a run changes one of these: `updated` moves with every column of its row, and a state is another row. */
+const marksOf: Marks = ({ id, infrastructure_pid, state_id, tags, updated }) =>
+  typeof id === "string" && typeof updated === "string"
+    ? [id, `${updated} ${String(state_id)} ${String(infrastructure_pid)} ${String(tags)}`]
+    : undefined
+
 /** A proposal that waits longer for its turn is not sent: the read that it rests on would be too old. */
 const proposalPatience = Duration.seconds(1)
 
-export const runs = ({ once, repeatable }: Api, version: Effect.Effect<ServerVersion, ApiError>): Runs => ({
+export const runs = (
+  { once, repeatable }: Api,
+  version: Effect.Effect<ServerVersion, ApiError>,
+  found = keptRows(FlowRun, marksOf)
+): Runs => ({
   scheduledRuns: Effect.fn("Prefect.scheduledRuns")(function* ({ pool, queues, before, limit }) {
     const { value, at } = yield* repeatable(
       post(path`/work_pools/${pool}/get_scheduled_flow_runs`, {
@@ -74,7 +85,7 @@ export const runs = ({ once, repeatable }: Api, version: Effect.Effect<ServerVer
     return yield* everyPage(
       (page) =>
         repeatable(post("/flow_runs/filter", { ...conditions, ...page, sort: "ID_DESC" })).pipe(
-          Effect.flatMap(json(Schema.Array(FlowRun)))
+          Effect.flatMap(jsonRows(found))
         ),
       (run) => run.id
     )
