@@ -47,6 +47,36 @@ describe("a secret", () => {
   )
 })
 
+describe("what a workload leaves behind", () => {
+  it.effect("is listed in every page, and removed in one try; what is gone counts as removed", () =>
+    Effect.gen(function* () {
+      const created = "2026-03-01T12:00:00.000Z"
+      const listing = inTurn(
+        answer(200, {
+          items: [{ name: "a-identity", created }],
+          links: [{ rel: "next", href: "/org/acme/gvc/dev/identity?next=2" }]
+        }),
+        answer(200, { items: [{ name: "b-identity", tags: { x: "y" } }] })
+      )
+      const { value } = yield* (yield* secretsOf(listing)).identities("dev")
+      expect(value).toEqual([
+        { name: "a-identity", created },
+        { name: "b-identity", tags: { x: "y" } }
+      ])
+      const removing = inTurn(answer(202), answer(404), answer(503), answer(202))
+      const secrets = yield* secretsOf(removing)
+      yield* secrets.removeIdentity("dev", "a-identity")
+      yield* secrets.removePolicy("a-reveal-policy")
+      expect((yield* Effect.flip(secrets.removePolicy("b-reveal-policy")))._tag).toBe("Unavailable")
+      expect(removing.asked).toMatchObject([
+        { method: "DELETE", path: "/org/acme/gvc/dev/identity/a-identity" },
+        { method: "DELETE", path: "/org/acme/policy/a-reveal-policy" },
+        { method: "DELETE", path: "/org/acme/policy/b-reveal-policy" }
+      ])
+    })
+  )
+})
+
 describe("an identity", () => {
   it.effect("is made in its GVC, and a name that is taken is a conflict", () =>
     Effect.gen(function* () {

@@ -84,6 +84,39 @@ describe("a workload", () => {
   )
 })
 
+describe("a workload that is used no more", () => {
+  it.effect("is marked in the version that was read, and the mark is taken away by null", () =>
+    Effect.gen(function* () {
+      const service = inTurn(answer(200), answer(409))
+      const workloads = yield* workloadsOf(service)
+      const read = { name: "p1-job", version: 7 }
+      yield* workloads.tag(workload, read, { "prefect.io/idle-since": "2026-03-01T12:00:00.000Z" })
+      const changed = yield* Effect.flip(workloads.tag(workload, read, { "prefect.io/idle-since": null }))
+      expect(changed._tag).toBe("Conflict")
+      expect(service.asked).toMatchObject([
+        {
+          method: "PATCH",
+          path,
+          body: { version: 7, tags: { "prefect.io/idle-since": "2026-03-01T12:00:00.000Z" } }
+        },
+        { method: "PATCH", path, body: { version: 7, tags: { "prefect.io/idle-since": null } } }
+      ])
+    })
+  )
+
+  it.effect("is removed in one try: a repetition could meet one that was made anew", () =>
+    Effect.gen(function* () {
+      for (const lost of [reset, answer(503)]) {
+        const service = inTurn(lost, answer(202))
+        const workloads = yield* workloadsOf(service)
+        expect((yield* inTime(Effect.flip(workloads.removeOnce(workload))))._tag).toBe("Unavailable")
+        expect(service.asked).toHaveLength(1)
+      }
+      yield* (yield* workloadsOf(inTurn(answer(404)))).removeOnce(workload)
+    })
+  )
+})
+
 describe("finding workloads", () => {
   it.effect("asks the org for those of one GVC, by its bare name, and reads every page", () =>
     Effect.gen(function* () {
