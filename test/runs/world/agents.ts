@@ -19,6 +19,7 @@ import {
 } from "effect"
 import type { ServiceName } from "../../../src/http/errors.ts"
 import { runAgent } from "../../../src/agent/agent.ts"
+import { Flight } from "../../../src/runs/flight.ts"
 import { resolve, type SettingKey, type Settings } from "../../../src/settings.ts"
 import type { Call, Line } from "./faults.ts"
 import { controlPlaneFor } from "./platform-service.ts"
@@ -130,6 +131,8 @@ export const startAgent = Effect.fnUntraced(function* (
       Layer.mergeAll(prefectFor(world, line), controlPlaneFor(world, line), Logger.layer([logger]))
     ),
     Effect.provideService(References.MinimumLogLevel, "Debug"),
+    // The caller's, wherever the process is started from.
+    Effect.provideService(Flight, yield* Flight),
     Effect.provideService(Clock.Clock, clock),
     options.restarts === undefined
       ? identity
