@@ -241,6 +241,25 @@ describe("finding commands", () => {
   )
 })
 
+describe("the newest commands", () => {
+  it.effect("are one page of all types, newest first, and say whether there are older ones", () =>
+    Effect.gen(function* () {
+      const [newest, other] = [command("b", "2026-01-02T00:00:00Z"), command("a", "2026-01-01T00:00:00Z")]
+      const service = inTurn(
+        answer(200, { items: [newest, other], links: [{ rel: "next", href: "?next=2" }] }),
+        answer(200, { items: null })
+      )
+      const commands = yield* commandsOf(service)
+      const { value } = yield* commands.latest(workload)
+      expect([value.items.map(({ id }) => id), value.more]).toEqual([["b", "a"], true])
+      expect((yield* commands.latest(workload)).value).toEqual({ items: [], more: false })
+      expect(service.asked[0]?.body).toMatchObject({
+        spec: { match: "all", terms: [], sort: { by: "created", order: "desc" } }
+      })
+    })
+  )
+})
+
 describe("reading one command", () => {
   it.effect("tells a missing command from a service in trouble", () =>
     Effect.gen(function* () {
