@@ -211,6 +211,13 @@ const suites: ReadonlyArray<Suite> = [
     count: ownLine
   },
   {
+    name: "simulate",
+    onlyNamed: true,
+    about: "worlds full of trouble, audited, and mutants that the audit must notice",
+    steps: [["bun", "test/simulation/main.ts", "--seeds", "2000", "--mutants"]],
+    count: ownLine
+  },
+  {
     name: "binary",
     about: "the compiled binary, the container build, Deno and Node 24",
     steps: [build, vitest("binary")],

@@ -12,7 +12,7 @@ import { special } from "./special.ts"
 import type { Task } from "./worker.ts"
 
 /** Further seeds that are tried for one that its own seed does not catch any more. */
-const mostTried = 120
+const mostTried = 40
 
 const worldsFor = function* (mutant: Mutant): Iterable<Task> {
   const known = caughtBy[mutant.name]
@@ -32,8 +32,10 @@ const hunt = async (mutant: Mutant): Promise<Result | undefined> => {
   return caught
 }
 
-/** How many escaped. */
-export const huntMutants = async (workers: number, print: (line: string) => void): Promise<number> => {
+export const huntMutants = async (
+  workers: number,
+  print: (line: string) => void
+): Promise<{ readonly caught: number; readonly escaped: number }> => {
   let escaped = 0
   const left = [...mutants]
   const one = async () => {
@@ -55,5 +57,5 @@ export const huntMutants = async (workers: number, print: (line: string) => void
   }
   await Promise.all(Array.from({ length: workers }, one))
   print(`${mutants.length} mutants, ${escaped} not caught`)
-  return escaped
+  return { caught: mutants.length - escaped, escaped }
 }

@@ -65,9 +65,7 @@ const manySeeds = async (): Promise<{ readonly counts: Tally; readonly bad: Read
   const counts = tally()
   const bad: Array<Plan> = []
   const tasks = function* (): Iterable<Task> {
-    if (!alone)
-      for (const { plan } of regressions)
-        yield typeof plan === "number" ? { play: plan, replicas: undefined } : { plan }
+    if (!alone) for (const { plan } of regressions) yield { plan }
     for (let seed = first; seed < first + seeds; seed++) yield { play: seed, replicas }
   }
   let last = begun
@@ -98,10 +96,13 @@ const run = async (): Promise<number> => {
   const never = seeds >= enoughForAll ? missing(counts) : []
   if (!alone && seeds > 0) for (const line of table(counts)) print(line)
   for (const kind of never) print(`never happened: ${kind}`)
-  const escaped = given.mutants === true ? await huntMutants(workers, print) : 0
+  const hunted = given.mutants === true ? await huntMutants(workers, print) : { caught: 0, escaped: 0 }
   const seconds = Math.round((performance.now() - begun) / 1000)
+  // For whoever counts suites: each seed and each mutant is one test.
+  const failed = counts.bad + never.length + hunted.escaped
+  print(`${counts.seeds - counts.bad + hunted.caught} passed, ${failed} failed`)
   print(`${counts.seeds} seeds, ${counts.runs} run-lives, ${counts.violations} violations, ${seconds} s`)
-  return counts.violations + never.length + escaped > 0 ? 1 : 0
+  return failed > 0 ? 1 : 0
 }
 
 process.exitCode = await run()

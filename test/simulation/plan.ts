@@ -99,8 +99,8 @@ const anySettings: Effect.Effect<PlannedSettings> = Effect.gen(function* () {
   return {
     interval: usual ? 60 : yield* oneOf(20, 30, 60),
     watchInterval: usual ? 5 : yield* oneOf(3, 5, 15),
-    queryInterval: yield* oneOf(2, 4, 6),
-    cancelInterval: yield* oneOf(2, 4, 6),
+    queryInterval: yield* oneOf(2, 5, 8, 8),
+    cancelInterval: yield* oneOf(2, 5, 8, 8),
     cancelGrace: usual ? 20 : yield* oneOf(5, 20, 60),
     linger: usual ? 30 : yield* oneOf(10, 30),
     mainLinger: usual ? 120 : yield* oneOf(30, 60, 120),
@@ -113,7 +113,7 @@ const anySettings: Effect.Effect<PlannedSettings> = Effect.gen(function* () {
   }
 })
 
-const trouble = 360
+const trouble = 240
 const idOf = (n: number) => `r${n}`
 
 export const castOf = ({ line, replicas, runs }: Pick<Plan, "line" | "replicas" | "runs">): Cast => {
@@ -123,13 +123,13 @@ export const castOf = ({ line, replicas, runs }: Pick<Plan, "line" | "replicas" 
 
 /** `replicas` fixes what is drawn otherwise. */
 const draw = Effect.fnUntraced(function* (seed: number, replicas: number | undefined) {
-  const drawnReplicas = yield* oneOf(1, 2, 2, 3, 4, 5)
-  const count = yield* oneOf(4, 6, 8, 10, 16, 24)
+  const drawnReplicas = yield* oneOf(1, 1, 2, 2, 3, 4, 5)
+  const count = yield* oneOf(3, 5, 6, 8, 12)
   const runs: Array<PlannedRun> = []
   for (let n = 1; n <= count; n++) {
     runs.push({
       id: idOf(n),
-      due: yield* between(0, 200),
+      due: yield* between(0, 150),
       retries: yield* oneOf(0, 0, 1),
       flow: yield* anyFlow
     })

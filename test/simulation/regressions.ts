@@ -8,8 +8,142 @@ import type { Plan } from "./plan.ts"
 export interface Regression {
   /** What went wrong, in a line. */
   readonly story: string
-  /** A seed where the plan was not kept. */
-  readonly plan: Plan | number
+  readonly plan: Plan
 }
 
-export const regressions: ReadonlyArray<Regression> = []
+export const regressions: ReadonlyArray<Regression> = [
+  {
+    story:
+      "A run of two attempts whose newer job vanished got the end of the older one, while it was RUNNING.",
+    plan: {
+      seed: 1,
+      line: "3",
+      replicas: 1,
+      oneLink: true,
+      settings: {
+        interval: 60,
+        watchInterval: 5,
+        queryInterval: 2,
+        cancelInterval: 4,
+        cancelGrace: 20,
+        linger: 30,
+        mainLinger: 120,
+        settle: 60,
+        launchDeadline: 120,
+        doubtHorizon: 30,
+        startTimeout: 900,
+        maxDisruption: 1000,
+        limit: undefined
+      },
+      latency: { least: 10, most: 10 },
+      acceptsTwo: false,
+      clocks: [0, 0, 0, 0, 0],
+      stopping: { grace: 10, endsAs: "cancelled" },
+      runs: [
+        {
+          id: "r4",
+          due: 67,
+          retries: 0,
+          flow: {
+            pending: 3,
+            startUp: 1,
+            runs: 60,
+            reports: "CRASHED",
+            exitCode: 1,
+            hearsCancel: 5,
+            flush: 0,
+            pauses: { how: "suspended", resumed: 90 }
+          }
+        }
+      ],
+      peaceAt: 360,
+      events: [
+        { at: 160, event: { what: "pause", slot: 0, seconds: 39 } },
+        { at: 239, event: { what: "job vanishes", run: "r4", listed: false } }
+      ]
+    }
+  },
+  {
+    story:
+      "A server whose answers take two seconds and more: every proof was too old when it came, so that no job was ever started and the run was CRASHED.",
+    plan: {
+      seed: 56,
+      line: "3",
+      replicas: 1,
+      oneLink: true,
+      settings: {
+        interval: 20,
+        watchInterval: 15,
+        queryInterval: 6,
+        cancelInterval: 2,
+        cancelGrace: 60,
+        linger: 10,
+        mainLinger: 120,
+        settle: 20,
+        launchDeadline: 120,
+        doubtHorizon: 30,
+        startTimeout: 300,
+        maxDisruption: 1000,
+        limit: undefined
+      },
+      latency: { least: 2400, most: 2400 },
+      acceptsTwo: true,
+      clocks: [0, 0, 0, 0, 0],
+      stopping: { grace: 10, endsAs: "cancelled" },
+      runs: [
+        { id: "r1", due: 10, retries: 0, flow: { pending: 1, startUp: 1, runs: 20, reports: "COMPLETED" } }
+      ],
+      peaceAt: 360,
+      events: []
+    }
+  },
+  {
+    story:
+      "A job that started after the start timeout lost its linger: the stop that had been wanted then was sent as soon as its run ended.",
+    plan: {
+      seed: 40,
+      line: "3",
+      replicas: 1,
+      oneLink: true,
+      settings: {
+        interval: 20,
+        watchInterval: 15,
+        queryInterval: 6,
+        cancelInterval: 2,
+        cancelGrace: 60,
+        linger: 10,
+        mainLinger: 120,
+        settle: 20,
+        launchDeadline: 120,
+        doubtHorizon: 30,
+        startTimeout: 120,
+        maxDisruption: 1000,
+        limit: undefined
+      },
+      latency: { least: 10, most: 10 },
+      acceptsTwo: true,
+      clocks: [0, 0, 0, 0, 0],
+      stopping: { grace: 10, endsAs: "cancelled" },
+      runs: [
+        {
+          id: "r6",
+          due: 0,
+          retries: 0,
+          flow: {
+            pending: 200,
+            startUp: 20,
+            runs: 20,
+            reports: "COMPLETED",
+            exitCode: 0,
+            corrected: 30,
+            hearsCancel: 5,
+            flush: 25,
+            term: "reports CRASHED"
+          }
+        }
+      ],
+      peaceAt: 360,
+      events: []
+    }
+  }
+]

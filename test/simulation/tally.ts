@@ -3,13 +3,15 @@
  *
  * Invariant: trouble counts when it hit something, not when it was planned.
  */
-import { eventNames } from "../runs/world/events.ts"
+import { eventNames, kinds } from "../runs/world/events.ts"
 import type { Result } from "./simulate.ts"
 
 export interface Tally {
   seeds: number
   runs: number
   violations: number
+  /** Seeds with violations. */
+  bad: number
   readonly fired: Map<string, number>
   readonly add: (result: Result) => void
 }
@@ -19,11 +21,13 @@ export const tally = (): Tally => {
     seeds: 0,
     runs: 0,
     violations: 0,
+    bad: 0,
     fired: new Map(),
     add: ({ fired, runs, violations }) => {
       counts.seeds++
       counts.runs += runs
       counts.violations += violations.length
+      if (violations.length > 0) counts.bad++
       for (const [kind, count] of Object.entries(fired)) {
         counts.fired.set(kind, (counts.fired.get(kind) ?? 0) + count)
       }
@@ -49,9 +53,10 @@ const faults = [
 ] as const
 
 export const missing = ({ fired }: Tally): ReadonlyArray<string> =>
-  [...eventNames.map((name) => `event: ${name}`), ...faults.map((name) => `fault: ${name}`)].filter(
-    (kind) => !fired.has(kind)
-  )
+  [
+    ...eventNames.filter((name) => kinds[name].weight > 0).map((name) => `event: ${name}`),
+    ...faults.map((name) => `fault: ${name}`)
+  ].filter((kind) => !fired.has(kind))
 
 export const table = ({ fired }: Tally): ReadonlyArray<string> =>
   [...fired]
