@@ -244,7 +244,13 @@ describe("finding commands", () => {
 describe("the newest commands", () => {
   it.effect("are one page of all types, newest first, and say whether there are older ones", () =>
     Effect.gen(function* () {
-      const [newest, other] = [command("b", "2026-01-02T00:00:00Z"), command("a", "2026-01-01T00:00:00Z")]
+      const made = (id: string, created: string) => ({
+        id,
+        type: "runCronWorkload",
+        created,
+        lifecycleStage: "completed"
+      })
+      const [newest, other] = [made("b", "2026-01-02T00:00:00Z"), made("a", "2026-01-01T00:00:00Z")]
       const service = inTurn(
         answer(200, { items: [newest, other], links: [{ rel: "next", href: "?next=2" }] }),
         answer(200, { items: null })
