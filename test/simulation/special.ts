@@ -56,12 +56,14 @@ const long = 1_200
 const other = "5a1d8f0e-0000-4000-8000-000000000003"
 
 export const special: Readonly<Record<World, Plan>> = {
-  emptied: world(1_000_001, runs(8, long), [
-    ...Array.from({ length: 7 }, (_, n) => ({
+  emptied: world(
+    1_000_001,
+    runs(8, long),
+    Array.from({ length: 7 }, (_, n) => ({
       at: 100,
       event: { what: "run deleted" as const, run: `r${n + 1}` }
     }))
-  ]),
+  ),
   poolReplaced: world(1_000_002, runs(6, long), [
     { at: 100, event: { what: "database reset", poolId: other } }
   ]),
