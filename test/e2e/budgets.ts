@@ -2,23 +2,25 @@
  * How many requests the compiled agent makes, at its default settings, beside what it may make: with nothing to do, with a
  * hundred and with a thousand live runs, and for each run that comes and goes.
  *
- *   bun test/e2e/budgets.ts [--only PART OF A TEST'S NAME]
+ *   bun test/e2e/budgets.ts [--only PART OF A TEST'S NAME] [--long]
  *
- * Only numbers are judged; how long things took is printed.
+ * Only numbers are judged; how long things took is printed beside its budget. The long form also starts among ten thousand
+ * workloads, and cancels in a storm of launches.
  */
 import { execFileSync } from "node:child_process"
 import { Effect, Schedule } from "effect"
 import { temporaryFolder } from "../../scripts/local/paths.ts"
 import { options, runScript } from "../../scripts/local/script.ts"
-import { playEngine, type Scene, scene, total } from "./budgets/scene.ts"
+import { table } from "../../scripts/local/table.ts"
+import { place, playEngine, type Scene, scene, total, workloadName } from "./budgets/scene.ts"
 import { makeSuite, must, type Suite } from "./suite.ts"
 
 const query = "-query"
 const perPage = 200
 
-/** Reads of many objects at once, which do not grow with a single run; the later pages of a query are GETs. */
+/** Reads of many objects at once, which do not grow with a single run; the later pages of a query, and lists, are GETs. */
 const bulk =
-  /filter|get_scheduled|-query|GET .*\/-command$|heartbeat|GET \/api\/work_pools\/:$|\/api\/events|csrf|version/u
+  /filter|get_scheduled|-query|GET .*\/(?:-command|identity|policy|workload)$|heartbeat|GET \/api\/work_pools\/:$|\/api\/events|csrf|version/u
 /** A claim that a busy server answers late costs one read more. Which are late is the machine's matter, not the agent's. */
 const ofLateClaims = "GET /api/flow_run_states/"
 
@@ -36,6 +38,8 @@ const adopted = (here: Scene, workloads: number) =>
     Effect.map(() => (performance.now() - here.begun) / 1000)
   )
 
+const figures: Array<readonly [figure: string, here: string, budget: string]> = []
+
 /** The floor under everything: no more in a minute than this, whatever there is to do elsewhere. */
 const idle = (suite: Suite, folder: string) =>
   suite.test(
@@ -46,7 +50,10 @@ const idle = (suite: Suite, folder: string) =>
       yield* Effect.sleep("15 seconds")
       const seen = yield* here.during(60)
       const all = total(seen.prefect) + total(seen.cpln)
-      console.log(`  idle: ${all} requests a minute, ${memory(here)} MiB`)
+      figures.push(
+        ["idle: requests a minute, both services", String(all), "≤ 75"],
+        ["idle: RSS, MiB", String(memory(here)), "≤ 70"]
+      )
       yield* must(
         all <= 75,
         `${all} requests:\n${[...listed(seen.prefect), ...listed(seen.cpln)].join("\n")}`
@@ -78,8 +85,17 @@ const watching = (
       const cycles = total(seen.cpln, query) / workloads
       const pages = total(seen.prefect, "open runs")
       const details = [...listed(seen.prefect), ...listed(seen.cpln)].join("\n")
-      console.log(
-        `  ${runs} runs, ${workloads} workloads: adopted in ${took.toFixed(1)} s, ${cycles.toFixed(1)} cycles a minute, ${(pages / cycles).toFixed(1)} pages of runs in each, ${asked} requests to Control Plane, ${total(seen.prefect)} to Prefect, ${memory(here)} MiB`
+      const title = `${runs} runs, ${workloads} workloads`
+      figures.push(
+        [`${title}: from the start to all adopted, s`, took.toFixed(1), "≤ 3"],
+        [
+          `${title}: requests in a cycle`,
+          ((pages + asked) / cycles).toFixed(1),
+          `≤ ${workloads + Math.ceil(runs / perPage)}, and further pages`
+        ],
+        [`${title}: requests a minute to Control Plane`, String(asked), `≤ ${mostPerMinute}`],
+        [`${title}: requests a minute to Prefect`, String(total(seen.prefect)), "–"],
+        [`${title}: RSS, MiB`, String(memory(here)), "≤ 100"]
       )
       yield* must(cycles > 6, `${cycles} cycles in a minute:\n${details}`)
       yield* must(asked <= mostPerMinute, `${asked} requests to Control Plane:\n${details}`)
@@ -128,13 +144,57 @@ const perRun = (
         ([name]) => !bulk.test(name) && (kind.end.type === undefined || name !== ofLateClaims)
       )
       const each = counts.reduce((sum, [, times]) => sum + times, 0) / count
-      console.log(`  ${kind.name}: ${each.toFixed(1)} requests a run`)
+      figures.push([`${kind.name}: requests`, each.toFixed(1), `≤ ${kind.most}, labels included`])
       yield* must(each <= kind.most, `${each} requests a run:\n${listed(new Map(counts)).join("\n")}`)
     })
   )
 
+const amongMany = (suite: Suite, folder: string) =>
+  suite.test(
+    "three live runs among ten thousand workloads are adopted",
+    Effect.gen(function* () {
+      const here = yield* scene({ folder, name: "many", runs: 3, workloads: 1, idleWorkloads: 9_999 })
+      const took = yield* adopted(here, 1)
+      figures.push(["10,000 workloads, 3 runs: from the start to all adopted, s", took.toFixed(1), "≤ 5"])
+    }),
+    "5 minutes"
+  )
+
+const inAStorm = (suite: Suite, folder: string) =>
+  suite.test(
+    "a job whose run is cancelled in a storm of launches is stopped",
+    Effect.gen(function* () {
+      const cancelled = 10
+      const here = yield* scene({ folder, name: "storm", runs: cancelled, workloads: 1, deaf: true })
+      yield* adopted(here, 1)
+      const ids = [...here.prefect.runs.keys()]
+      for (let index = 0; index < 3_000; index++)
+        here.prefect.add({ expected_start_time: new Date().toISOString() })
+      const took: Array<number> = []
+      for (const id of ids) {
+        yield* Effect.sleep("700 millis")
+        // The jobs that are launched have a workload of their own.
+        const stops = here.cpln
+          .commands(place, workloadName(0))
+          .pipe(Effect.map((all) => all.filter(({ type }) => type === "stopReplica").length))
+        const before = yield* stops
+        const asked = performance.now()
+        here.prefect.set(id, "CANCELLING")
+        yield* stops.pipe(
+          Effect.repeat({ until: (sent) => sent > before, schedule: Schedule.spaced("50 millis") }),
+          Effect.timeout("60 seconds")
+        )
+        took.push((performance.now() - asked) / 1000)
+      }
+      took.sort((a, b) => a - b)
+      const shown = [took[0], took[cancelled / 2], took.at(-1)].map((each) => each?.toFixed(1)).join("/")
+      figures.push(["3,000 launches: cancel asked → stop sent, s (min/median/max)", shown, "≤ 3"])
+    }),
+    "5 minutes"
+  )
+
 const main = Effect.fnUntraced(function* () {
-  const { only } = options(["only"], [])
+  const { long, only } = options(["only"], ["long"])
   const suite = makeSuite("budgets", only)
   yield* Effect.scoped(
     Effect.gen(function* () {
@@ -160,8 +220,13 @@ const main = Effect.fnUntraced(function* () {
         ],
         { concurrency: "unbounded", discard: true }
       )
+      if (long !== true) return
+      yield* amongMany(suite, folder)
+      yield* inAStorm(suite, folder)
     })
   )
+  figures.sort(([a], [b]) => a.localeCompare(b))
+  console.log(`\n${table(["figure", "here", "budget"], figures)}\n`)
   return suite.close()
 })
 

@@ -25,10 +25,15 @@ export interface SceneOptions {
   readonly workloads: number
   /** Workloads of the pool without any live job. */
   readonly idleWorkloads?: number
+  /** Nothing in the jobs can act on a cancel. */
+  readonly deaf?: boolean
   /** How to start the agent, and more of its environment; the binary as it is unless given. */
   readonly agent?: ReadonlyArray<string>
   readonly env?: Readonly<Record<string, string>>
 }
+
+export const workloadName = (index: number) =>
+  `p${pool.id.slice(0, 8)}-job-${String(index).padStart(12, "0")}`
 
 export const scene = Effect.fnUntraced(function* (options: SceneOptions) {
   const home = join(options.folder, options.name)
@@ -65,24 +70,28 @@ export const scene = Effect.fnUntraced(function* (options: SceneOptions) {
       }
     })
   const numbered = (count: number) => Array.from({ length: count }, (_, index) => index)
-  const nameOf = (index: number) => `p${pool.id.slice(0, 8)}-job-${String(index).padStart(12, "0")}`
   yield* Effect.forEach(
     numbered(options.workloads + (options.idleWorkloads ?? 0)),
-    (index) => workload(nameOf(index)),
+    (index) => workload(workloadName(index)),
     { concurrency: 16, discard: true }
   )
   yield* Effect.forEach(
     numbered(options.runs),
     (index) =>
       Effect.gen(function* () {
-        const name = nameOf(index % options.workloads)
+        const name = workloadName(index % options.workloads)
         const id = prefect.add({ expected_start_time: new Date().toISOString() })
         const transition = crypto.randomUUID()
         const command = yield* made(`${gvcPath}/workload/${name}/-command`, {
           type: "runCronWorkload",
           spec: {
             location: place.location,
-            containerOverrides: [{ name: "prefect-job", args: ["prefect", "flow-run", "execute"] }]
+            containerOverrides: [
+              {
+                name: "prefect-job",
+                args: options.deaf === true ? ["work"] : ["prefect", "flow-run", "execute"]
+              }
+            ]
           },
           tags: {
             "prefect.io/flow-run-id": id,
