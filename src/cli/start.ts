@@ -6,7 +6,7 @@ import { CannotStart } from "../agent/start-up.ts"
 import { startStatus } from "../agent/status.ts"
 import * as Log from "../observe/log.ts"
 import { host } from "../platform.ts"
-import { Flight, makeFlight } from "../runs/flight.ts"
+import { Flight, makeFlight, observedOnly } from "../runs/flight.ts"
 import { clients, filled, injectedFrom, readSettings, readTemplate } from "./environment.ts"
 import { given, settingFlags } from "./flags.ts"
 
@@ -66,7 +66,7 @@ const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.
     }
     yield* runAgent(options).pipe(Effect.provide(yield* clients(prefectSettings, environment, settings)))
   }).pipe(
-    Effect.provideService(Flight, makeFlight()),
+    Effect.provideService(Flight, settings.observe ? observedOnly(makeFlight()) : makeFlight()),
     Effect.provide(Log.layer(settings, host.stdoutIsTerminal())),
     Effect.scoped
   )

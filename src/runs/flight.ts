@@ -60,6 +60,16 @@ export const Flight = Context.Reference<FlightRecorder>("agent/runs/Flight", {
   })
 })
 
+/** Of an agent that only observes: nothing that it decides is done. */
+export const observedOnly = (flight: FlightRecorder): FlightRecorder => ({
+  ...flight,
+  note: (noted) => {
+    flight.note(noted)
+    if (["Wait", "Say", "Forget"].includes(noted.decision._tag)) return
+    flight.held(noted.seen.value.id, "this agent only observes")
+  }
+})
+
 /** Writes down that what was just decided of the run waits, and why. */
 export const heldBack = (runId: string, why: string): Effect.Effect<void> =>
   Effect.map(Flight, (flight) => flight.held(runId, why))

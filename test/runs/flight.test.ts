@@ -4,7 +4,7 @@ import { Effect, Random, Result } from "effect"
 import type { FlowRun } from "../../src/prefect/schemas.ts"
 import { blankRun } from "../../src/runs/board.ts"
 import { decide, type Observation } from "../../src/runs/decide.ts"
-import { Flight, type FlightRecorder, makeFlight } from "../../src/runs/flight.ts"
+import { Flight, type FlightRecorder, makeFlight, observedOnly } from "../../src/runs/flight.ts"
 import type { Noted } from "../../src/runs/flight-facts.ts"
 import { flightVersion, readFlightRecord } from "../../src/runs/flight-record.ts"
 import { viewOf } from "../../src/runs/phase.ts"
@@ -90,6 +90,16 @@ describe("the flight recorder", () => {
     expect(entriesOf(flight, "r1")).toMatchObject([{ held: "another agent's turn" }])
     flight.note(lookAt("r1", 5))
     expect(entriesOf(flight, "r1")[0]).not.toHaveProperty("held")
+  })
+
+  it("of an agent that only observes says so of all that would be done, and of nothing else", () => {
+    const flight = observedOnly(makeFlight())
+    flight.note(lookAt("r1", 0))
+    flight.note(lookAt("r1", 5, {}, { _tag: "Absent", gone: true, provenAbsent: true, whose: "ours" }))
+    expect(entriesOf(flight, "r1").map(({ decision, held }) => [decision._tag, held])).toEqual([
+      ["Wait", undefined],
+      ["Propose", "this agent only observes"]
+    ])
   })
 
   it("keeps the newest looks of a run, and says how many made room", () => {
