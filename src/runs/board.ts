@@ -19,8 +19,8 @@ export interface AttemptMemory {
   pid: string | undefined
   /** Looks that got 404 for a job that was there, counted at the monitor interval; `gone` once nothing else shows it. */
   notFound: { readonly looks: number; readonly lastAt: number; readonly gone: boolean }
-  /** Searches that found nothing: the first and the last. */
-  absent: { readonly firstAt: number; readonly lastAt: number } | undefined
+  /** Searches that found nothing: the first and the last, and whether the PID turned out to be of another run's job. */
+  absent: { readonly firstAt: number; readonly lastAt: number; readonly foreignPid: boolean } | undefined
   failed: { readonly looks: number; readonly lastAt: number }
   mainEndedSince: number | undefined
   /** A command that became final, with its execution: it need not be read again. `readAt` is local. */

@@ -190,8 +190,9 @@ const search = Effect.fnUntraced(function* (
   if (unreachable.length > 0) {
     return noCredential(unreachable.join(", "))
   }
-  const pid = byPid === "of another run" ? undefined : parseInfrastructurePid(run.infrastructure_pid ?? "")
-  return yield* absence(seen, mem, history, now, { pid }, sorted.strays, about)
+  const foreign = byPid === "of another run"
+  const pid = foreign ? undefined : parseInfrastructurePid(run.infrastructure_pid ?? "")
+  return yield* absence(seen, mem, history, now, { pid, foreign }, sorted.strays, about)
 })
 
 /** Read again when the run's state is another one; the claims of a run never change otherwise. */
@@ -253,22 +254,27 @@ const isReplaced = ({ command }: Located, { transitionId }: CurrentAttempt, hist
 const withPlace = (places: ReadonlyArray<Place>, extra: Place): ReadonlyArray<Place> =>
   places.some((each) => each.workload.path === extra.workload.path) ? places : [...places, extra]
 
-/** Counts a look that found nothing (when `counted`, with the PID as far as it is this run's) and says what that proves by now. */
+/**
+ * Counts a look that found nothing (when `counted`) and says what that proves by now. `pid` is the PID as far as it is this
+ * run's; `foreign`: it names a job that is surely another run's, and says nothing of who has this one.
+ */
 const absence = Effect.fnUntraced(function* (
   { at: seenAt, value: run }: Seen<FlowRun>,
   mem: AttemptMemory,
   history: History,
   now: number,
-  counted: { readonly pid: InfrastructurePid | undefined } | undefined,
+  counted: { readonly pid: InfrastructurePid | undefined; readonly foreign: boolean } | undefined,
   strays: ReadonlyArray<Located>,
   about: About
 ): Effect.fn.Return<Look, ApiError, Environment> {
   const { launchDeadline } = yield* RunsConfig
-  if (counted !== undefined) mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now }
+  if (counted !== undefined) {
+    mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now, foreignPid: counted.foreign }
+  }
   const whose =
     history.claims.length > 0 || mem.adopted
       ? "ours"
-      : (run.infrastructure_pid ?? undefined) === undefined
+      : (run.infrastructure_pid ?? undefined) === undefined || mem.absent?.foreignPid === true
         ? "nobody"
         : "other"
   if (counted !== undefined && (mem.adopted || jobWasThere(run, history)))

@@ -48,6 +48,16 @@ const faults = [
   "timeout, it took effect",
   "timeout, it takes effect late",
   "timeout, nothing happened",
+  "broken body, it took effect",
+  "broken body, nothing happened",
+  "quota",
+  "status 400",
+  "status 401",
+  "status 403",
+  "status 404",
+  "status 409",
+  "status 422",
+  "lost page",
   "slow",
   "stale"
 ] as const

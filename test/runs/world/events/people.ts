@@ -143,7 +143,9 @@ export const events = {
       }),
     apply: ({ world }, { run, to }) =>
       Effect.suspend(() => {
-        const text = pidFor(world, to, run)
+        // A run that nobody has begun, with the PID of another kind of worker, is that worker's.
+        const begun = world.prefect.states(run).some(({ type }) => type === "PENDING")
+        const text = begun || to === "of another run" ? pidFor(world, to, run) : undefined
         return text === undefined ? Effect.succeed(false) : world.change(run, { infrastructure_pid: text })
       })
   }),
