@@ -58,6 +58,8 @@ export interface RunMemory {
   readonly spared: Map<string, { readonly stateId: string | null | undefined; readonly at: number }>
   /** Ids of the run's last states, the newest last, as far as they were seen. */
   readonly states: Array<string>
+  /** The server's clock, in ms, of the last answer that showed the newest of them. */
+  newestAt: number
   /** When the run was last seen to be in an earlier state again, and since when it has been in one. */
   flippedAt: number | undefined
   backSince: number | undefined
@@ -114,6 +116,7 @@ export const blankRun = (): RunMemory => ({
   stops: new Map(),
   spared: new Map(),
   states: [],
+  newestAt: 0,
   flippedAt: undefined,
   backSince: undefined,
   deletedSince: undefined,

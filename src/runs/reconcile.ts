@@ -66,7 +66,7 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
   // It is there: what got 404 before was no deletion.
   if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id)
   memory.deletedSince = undefined
-  yield* noteState(run, memory)
+  yield* noteState(seen, memory)
   const { attempt } = memory
   const { looks } = attempt.notFound
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
@@ -100,7 +100,10 @@ const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk:
 })
 
 /** A state that was followed by another does not come back, unless the answers are of two databases, or of an old copy. */
-const noteState = Effect.fnUntraced(function* ({ state_id }: FlowRun, memory: RunMemory) {
+const noteState = Effect.fnUntraced(function* (
+  { at, value: { state_id } }: Seen<FlowRun>,
+  memory: RunMemory
+) {
   const { states } = memory
   if (state_id == null) return
   const now = yield* steadyMillis
@@ -111,8 +114,11 @@ const noteState = Effect.fnUntraced(function* ({ state_id }: FlowRun, memory: Ru
   }
   if (known === -1 || known === states.length - 1) {
     memory.backSince = undefined
+    memory.newestAt = Math.max(memory.newestAt, at)
     return
   }
+  // The answer is merely older than the one that was looked at before: two loops ask for themselves.
+  if (at <= memory.newestAt) return
   const brake = yield* Brake
   if (memory.backSince === undefined) {
     memory.flippedAt = now

@@ -45,6 +45,24 @@ const stopAskedAt = (world: World) =>
   world.chronicle.of("job stop asked").map(({ at }) => (at - begin) / 1000)
 
 describe("a cancelled run", () => {
+  // At some of these times a cycle holds a list from before the cancel, and looks at it after the cancel watch did.
+  for (const after of [31, 34, 37, 40, 43]) {
+    scenario(
+      `has its job stopped in time, whatever a slow cycle looks at (cancelled after ${after} s)`,
+      (world) =>
+        Effect.gen(function* () {
+          const command = yield* running(world)
+          world.faults.onCall("find", { kind: "slow", before: 0, after: 9_000 }, 1e9)
+          yield* startAgent(world, "agent-a")
+          yield* pass(`${after} seconds`)
+          yield* world.propose("r1", "CANCELLING")
+          yield* pass("30 seconds")
+          expect(world.stopped()).toEqual([command])
+          expect((stopAskedAt(world)[0] ?? 0) - after).toBeLessThan(25)
+        })
+    )
+  }
+
   scenario("whose runner hears of it is left to the runner", (world) =>
     Effect.gen(function* () {
       world.usual = flow({ runs: 600, hearsCancel: 10 })
