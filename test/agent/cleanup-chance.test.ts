@@ -111,19 +111,22 @@ const wentOf = (world: World) =>
 
 describe("whatever happens to three agents that clean up", () => {
   for (const seed of seeds) {
-    it.effect(`no job is lost to it, and no run (seed ${seed})`, () =>
-      Effect.gen(function* () {
-        const { runs, world } = yield* life()
-        expect(wentOf(world)).toBeGreaterThan(0)
-        expect([
-          ...broken(world),
-          ...runs.flatMap((id) => cut(world, id)),
-          ...runs.flatMap((id) =>
-            ["COMPLETED", "CRASHED"].includes(world.stateOf(id)) ? [] : [`${id} is ${world.stateOf(id)}`]
-          )
-        ]).toEqual([])
-        expect([...world.platform.workloads.keys()]).toEqual([])
-      }).pipe(Random.withSeed(`cleanup ${seed}`))
+    it.effect(
+      `no job is lost to it, and no run (seed ${seed})`,
+      () =>
+        Effect.gen(function* () {
+          const { runs, world } = yield* life()
+          expect(wentOf(world)).toBeGreaterThan(0)
+          expect([
+            ...broken(world),
+            ...runs.flatMap((id) => cut(world, id)),
+            ...runs.flatMap((id) =>
+              ["COMPLETED", "CRASHED"].includes(world.stateOf(id)) ? [] : [`${id} is ${world.stateOf(id)}`]
+            )
+          ]).toEqual([])
+          expect([...world.platform.workloads.keys()]).toEqual([])
+        }).pipe(Random.withSeed(`cleanup ${seed}`)),
+      60_000
     )
   }
 })
