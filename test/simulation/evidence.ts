@@ -78,7 +78,9 @@ export interface Evidence {
    */
   readonly mayBrake: boolean
   /** Starts that the service was to perform late: by whom, and when. */
-  readonly lateStarts: ReadonlyArray<{ readonly by: string; readonly lands: number }>
+  readonly lateStarts: ReadonlyArray<{ readonly by: string; readonly sent: number; readonly lands: number }>
+  /** When a search for jobs was hit by a fault. */
+  readonly blindAt: ReadonlyArray<number>
   /** When something kept the agents from seeing or doing things: faults, outages, nobody there. Disjoint, in order. */
   readonly trouble: ReadonlyArray<Span>
   readonly begin: number

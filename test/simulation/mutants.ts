@@ -37,7 +37,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     promise: "I2",
     file: "src/runs/start.ts",
     from: "searchByAttempt(launch, doubtHorizon, launchDeadline)",
-    to: 'Effect.succeed({ _tag: "Nothing" } as Search)'
+    to: 'Effect.succeed({ _tag: "Nothing" } as Search)',
+    world: "doubts"
   },
   {
     name: "CANCELLED before the job is over",
@@ -50,7 +51,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     to: `    case "Pending":
     case "MainEnded":
     case "Stopping":
-      return propose("CANCELLED", "the run was cancelled")`
+      return propose("CANCELLED", "the run was cancelled")`,
+    world: "cancels"
   },
   {
     name: "CANCELLED although another job lives",

@@ -140,9 +140,10 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     jobs,
     processes,
     mayBrake: mayBrake(plan, watching.hits),
+    blindAt: watching.hits.flatMap(({ at, call }) => (call.name === "find" ? [at] : [])),
     lateStarts: watching.hits.flatMap(({ at, call, fault }) =>
       call.name === "start" && fault.kind === "timeout" && typeof fault.lands === "number"
-        ? [{ by: call.by, lands: at + fault.lands }]
+        ? [{ by: call.by, sent: at, lands: at + fault.lands }]
         : []
     ),
     trouble: troubleOf(begin, plan.events, watching.hits),

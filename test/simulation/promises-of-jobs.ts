@@ -155,8 +155,33 @@ const nothingStartsForTheDead: Check = {
   )
 }
 
+/** A start that lands this soon after it was sent, in ms, is found: 15 s for the answer, and most of the doubt horizon. */
+const foundWithin = 30_000
+
+const doubtIsSettled: Check = {
+  promise: "I2",
+  name: "a start that lands within the doubt horizon is found, and not sent again",
+  bound: "30 s after it was sent, where no fault hits the search",
+  find: ofRuns((run, { blindAt, lateStarts }) =>
+    run.jobs.flatMap((job) => {
+      const late = lateStarts.find(
+        (each) =>
+          each.by === job.by && each.lands - each.sent <= foundWithin && Math.abs(each.lands - job.at) < 2_000
+      )
+      const blind = blindAt.some((at) => late !== undefined && at >= late.sent && at <= late.lands + 60_000)
+      if (late === undefined || blind) return []
+      const attempt = job.tags["prefect.io/attempt"]
+      const double = run.jobs.find((each) => each !== job && each.tags["prefect.io/attempt"] === attempt)
+      return double === undefined
+        ? []
+        : [{ at: double.at, what: `${double.id} was started although ${job.id} of the same attempt came` }]
+    })
+  )
+}
+
 export const promisesOfJobs: ReadonlyArray<Check> = [
   oneJobAtOnce,
+  doubtIsSettled,
   noGhosts,
   hasItsLinger,
   workIsNotStopped,

@@ -4,9 +4,9 @@
  *
  * Invariant: with the program as it is each of them keeps every promise.
  */
-import type { Plan, PlannedEvent, PlannedRun } from "./plan.ts"
+import type { Plan, PlannedEvent, PlannedRun, PlannedSettings } from "./plan.ts"
 
-export type World = "emptied" | "poolReplaced" | "restored" | "split" | "crowded"
+export type World = "emptied" | "poolReplaced" | "restored" | "split" | "crowded" | "doubts" | "cancels"
 
 const runs = (count: number, seconds: number): ReadonlyArray<PlannedRun> =>
   Array.from({ length: count }, (_, n) => ({
@@ -15,6 +15,22 @@ const runs = (count: number, seconds: number): ReadonlyArray<PlannedRun> =>
     retries: 0,
     flow: { pending: 1, startUp: 1, runs: seconds, reports: "COMPLETED" as const }
   }))
+
+const settings: PlannedSettings = {
+  interval: 60,
+  watchInterval: 5,
+  queryInterval: 4,
+  cancelInterval: 6,
+  cancelGrace: 20,
+  linger: 30,
+  mainLinger: 120,
+  settle: 60,
+  launchDeadline: 120,
+  doubtHorizon: 30,
+  startTimeout: 300,
+  limit: undefined,
+  maxDisruption: undefined
+}
 
 const world = (
   seed: number,
@@ -26,21 +42,7 @@ const world = (
   line: "3",
   replicas: 2,
   oneLink: false,
-  settings: {
-    interval: 60,
-    watchInterval: 5,
-    queryInterval: 4,
-    cancelInterval: 6,
-    cancelGrace: 20,
-    linger: 30,
-    mainLinger: 120,
-    settle: 60,
-    launchDeadline: 120,
-    doubtHorizon: 30,
-    startTimeout: 300,
-    limit: undefined,
-    maxDisruption: undefined
-  },
+  settings,
   latency: { least: 5, most: 100 },
   acceptsTwo: false,
   clocks: [0, 0, 0, 0, 0],
@@ -64,13 +66,33 @@ export const special: Readonly<Record<World, Plan>> = {
       event: { what: "run deleted" as const, run: `r${n + 1}` }
     }))
   ),
-  poolReplaced: world(1_000_002, runs(6, long), [
-    { at: 100, event: { what: "database reset", poolId: other } }
-  ]),
+  // Without a brake: only the look at the pool keeps the jobs.
+  poolReplaced: world(
+    1_000_002,
+    runs(6, long),
+    [{ at: 100, event: { what: "database reset", poolId: other } }],
+    { settings: { ...settings, maxDisruption: 1_000 } }
+  ),
   restored: world(1_000_003, runs(6, long), [{ at: 100, event: { what: "database restored", ago: 85 } }]),
   split: world(1_000_004, runs(6, long), [
     { at: 100, event: { what: "database split", poolId: other, seconds: 200 } }
   ]),
+  doubts: world(
+    1_000_006,
+    runs(10, 60),
+    Array.from({ length: 10 }, (_, n) => ({
+      at: 2 * n,
+      event: { what: "late start" as const, lands: n % 2 === 0 ? 16_000 : 25_000 }
+    }))
+  ),
+  cancels: world(
+    1_000_007,
+    runs(16, 60).map((run) => ({ ...run, flow: { ...run.flow, pending: 20 } })),
+    Array.from({ length: 16 }, (_, n) => ({
+      at: 12 + 4 * n,
+      event: { what: "cancel" as const, run: `r${n + 1}`, force: true, legacy: false }
+    }))
+  ),
   crowded: world(
     1_000_005,
     runs(230, 60).map((run) => ({ ...run, flow: { ...run.flow, reports: "nothing" as const } })),
