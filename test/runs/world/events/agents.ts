@@ -84,7 +84,10 @@ export const events = {
     apply: ({ agents, replace }, { down, sameName, slot }) =>
       Effect.suspend(() => {
         const agent = agents[slot]
-        const next = replace(slot, sameName ? agent?.name : undefined)
+        // Unless another has its place by then.
+        const next = Effect.suspend(() =>
+          agents[slot] === agent ? replace(slot, sameName ? agent?.name : undefined) : Effect.void
+        )
         return done(Effect.andThen(agent?.kill ?? Effect.void, later(down, next)))
       })
   }),
@@ -96,13 +99,12 @@ export const events = {
     apply: (scene, event) =>
       at(scene, event, (name) => {
         const { agents, replace } = scene
-        const agent = agents[event.slot]
-        return Effect.suspend(() =>
-          // Where another has its place already, nobody takes it over.
-          agents[event.slot] === agent
-            ? Effect.andThen(agent?.kill ?? Effect.void, later(event.down, replace(event.slot, name)))
-            : (agent?.kill ?? Effect.void)
-        ).pipe(Effect.asVoid)
+        const { slot } = event
+        const agent = agents[slot]
+        if (agent?.name !== name) return Effect.void
+        // Where another has its place by then, nobody takes it over.
+        const next = Effect.suspend(() => (agents[slot] === agent ? replace(slot, name) : Effect.void))
+        return Effect.asVoid(Effect.andThen(agent.kill, later(event.down, next)))
       })
   }),
 
