@@ -5,7 +5,7 @@
  * Invariant: all of it looks as much like ours as it can, and nothing of it ever ends by itself.
  */
 import { Effect } from "effect"
-import { pid, workload, type World } from "../runs/world/world.ts"
+import { location, pid, workload, type World } from "../runs/world/world.ts"
 
 const otherPool = "5d0c2b7e-1c1f-4b7e-9a58-2f6d1c9b0a11"
 
@@ -31,4 +31,17 @@ export const addStrangers = Effect.fnUntraced(function* (world: World) {
   const own = workload("somebodys-own")
   world.platform.makeWorkload(0, "person", own, { tags: {}, spec: {} })
   yield* world.addCommand(own, "stranger-unknown", { tags: { "prefect.io/work-pool-id": "" } })
+  // A job that is no flow run, as `agent job run` starts them: it has none of the tags.
+  const lone = workload("j-job-0123456789ab")
+  world.platform.makeWorkload(0, "person", lone, { tags: { "cpln/createdByPrefect": "true" }, spec: {} })
+  world.platform.addCommand(0, "person", lone, {
+    id: "lone-job",
+    type: "runCronWorkload",
+    created: new Date(0).toISOString(),
+    lastModified: new Date(0).toISOString(),
+    lifecycleStage: "running",
+    tags: {},
+    spec: { location, containerOverrides: [{ name: "job", args: ["sleep", "infinity"] }] },
+    status: { replica: "command-lone-job-replica" }
+  })
 })
