@@ -50,11 +50,14 @@ export interface Verdict {
   readonly allowed: number
 }
 
-/** Most runs that may be hit of so many with live jobs. A limit that a person set stands for the whole rule. */
+/**
+ * Most runs that may be hit of so many with live jobs: less than half of them, but always one, because a single run that
+ * a person deletes is no mass action. A limit that a person set stands for the whole rule.
+ */
 export const allowedOf = (live: number, limit: number | undefined): number => {
   if (limit !== undefined) return limit
   const most = Math.max(5, Math.floor(live / 10))
-  return live < 2 ? most : Math.min(most, Math.ceil(live / 2) - 1)
+  return live < 2 ? most : Math.max(1, Math.min(most, Math.ceil(live / 2) - 1))
 }
 
 const isRecent = (at: number | undefined, now: number) => at !== undefined && now - at < disruptionWindow

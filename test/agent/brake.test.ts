@@ -48,6 +48,17 @@ describe("runs that were deleted", () => {
     })
   )
 
+  scenario("one of two has its job stopped: a single run that a person deletes is no mass action", (world) =>
+    Effect.gen(function* () {
+      const [first] = yield* withJobs(world, 2)
+      yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      remove(world, 1)
+      yield* pass("3 minutes")
+      expect(world.stopped()).toEqual([first])
+    })
+  )
+
   scenario("in a great number keep every job, until the agent starts anew with a higher limit", (world) =>
     Effect.gen(function* () {
       const commands = yield* withJobs(world, 12)

@@ -27,10 +27,10 @@ const later = (verdict: Verdict, by: number, more: Partial<Ledger> = {}, count =
   weigh(ledger({ wants: verdict.wants, ...more }), live(count), undefined, now + by)
 
 describe("how many jobs absence may end", () => {
-  it("is five, or a tenth of the live ones, and always less than half of two or more", () => {
+  it("is five, or a tenth of the live ones, and less than half of two or more, but always one", () => {
     expect(
       [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 50, 59, 60, 69, 1000].map((n) => allowedOf(n, undefined))
-    ).toEqual([5, 5, 0, 1, 1, 2, 4, 5, 5, 5, 5, 5, 6, 6, 100])
+    ).toEqual([5, 5, 1, 1, 1, 2, 4, 5, 5, 5, 5, 5, 6, 6, 100])
   })
 
   it("is what a person says, and nothing else then", () => {
@@ -73,11 +73,10 @@ describe("the weighing of what absence asks for", () => {
   })
 
   it("counts the absent ones among the live ones", () => {
-    // Two were live; one of them is gone.
-    expect(
-      weigh(ledger({ wants: wanted(1, "gone") }), new Set(["other"]), undefined, now).permitted.size
-    ).toBe(0)
-    expect(weigh(ledger({ wants: wanted(1, "gone") }), new Set(), undefined, now).permitted.size).toBe(1)
+    // Two of four are gone, then two of five.
+    const wants = wanted(2, "gone")
+    expect(weigh(ledger({ wants }), new Set(ids(2, "o")), undefined, now).permitted.size).toBe(0)
+    expect(weigh(ledger({ wants }), new Set(ids(3, "o")), undefined, now).permitted.size).toBe(2)
   })
 
   it("lets vanished jobs go ahead after fifteen more minutes, and jobs of deleted runs never", () => {
