@@ -196,14 +196,16 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     promise: "I2",
     file: "src/runs/decide.ts",
     from: 'return wait("the job waits for its own retry")',
-    to: "return claimable(false)"
+    to: "return claimable(false)",
+    world: "retries"
   },
   {
     name: "the lost answer of a claim is a lost claim",
     promise: "I1",
     file: "src/runs/claim.ts",
     from: "if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)",
-    to: 'if (state?.state_details?.transition_id === transitionId) return yield* new ClaimLost({ reason: "" })'
+    to: 'if (state?.state_details?.transition_id === transitionId) return yield* new ClaimLost({ reason: "" })',
+    world: "lostAnswers"
   },
   {
     name: "strays live on",

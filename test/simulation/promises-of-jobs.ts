@@ -179,9 +179,24 @@ const doubtIsSettled: Check = {
   )
 }
 
+const claimableWithoutJob: Check = {
+  promise: "I2",
+  name: "a run that waits for its own retry is made claimable only when its job is over",
+  bound: "at the moment of the write",
+  find: ofRuns((run) =>
+    run.madeClaimable.flatMap((at) => {
+      const live = run.jobs.find(
+        (job) => job.ran <= at && job.over > at && !job.stops.some((stop) => stop.at <= at)
+      )
+      return live === undefined ? [] : [{ at, what: `made claimable while ${live.id} lived` }]
+    })
+  )
+}
+
 export const promisesOfJobs: ReadonlyArray<Check> = [
   oneJobAtOnce,
   doubtIsSettled,
+  claimableWithoutJob,
   noGhosts,
   hasItsLinger,
   workIsNotStopped,

@@ -6,7 +6,16 @@
  */
 import type { Plan, PlannedEvent, PlannedRun, PlannedSettings } from "./plan.ts"
 
-export type World = "emptied" | "poolReplaced" | "restored" | "split" | "crowded" | "doubts" | "cancels"
+export type World =
+  | "emptied"
+  | "poolReplaced"
+  | "restored"
+  | "split"
+  | "crowded"
+  | "doubts"
+  | "cancels"
+  | "lostAnswers"
+  | "retries"
 
 const runs = (count: number, seconds: number): ReadonlyArray<PlannedRun> =>
   Array.from({ length: count }, (_, n) => ({
@@ -92,6 +101,25 @@ export const special: Readonly<Record<World, Plan>> = {
       at: 12 + 4 * n,
       event: { what: "cancel" as const, run: `r${n + 1}`, force: true, legacy: false }
     }))
+  ),
+  lostAnswers: world(
+    1_000_008,
+    runs(10, 60),
+    Array.from({ length: 10 }, (_, n) => ({
+      at: 2 * n,
+      event: {
+        what: "fault" as const,
+        call: "propose" as const,
+        fault: { kind: "reset", commit: "after" } as const,
+        times: 1
+      }
+    })),
+    { settings: { ...settings, launchDeadline: 300 } }
+  ),
+  retries: world(
+    1_000_009,
+    runs(10, 20).map((run) => ({ ...run, retries: 1, flow: { ...run.flow, reports: "FAILED" as const } })),
+    []
   ),
   crowded: world(
     1_000_005,
