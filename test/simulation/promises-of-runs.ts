@@ -202,6 +202,13 @@ const endsAreWrittenOnce: Check = {
 const claimOf = ({ message }: StateSeen): string | undefined =>
   /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]
 
+/** Claims without another state between them are one attempt: ids of those up to this one. */
+const roundOf = (states: ReadonlyArray<StateSeen>, last: StateSeen): ReadonlyArray<string> => {
+  const upTo = states.slice(0, states.indexOf(last) + 1)
+  const begun = upTo.findLastIndex((state) => claimOf(state) === undefined)
+  return upTo.slice(begun + 1).map((state) => claimOf(state) ?? "")
+}
+
 /** From the answer to a claim to its job: an unanswered start is looked for, a workload is made. */
 const claimWithin = 45_000
 
@@ -211,10 +218,13 @@ const claimsAreKept: Check = {
   bound: "45 s of calm time, while the claimant lives: the doubt horizon, and the time to make a workload",
   find: ofRuns((run, evidence) =>
     spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
-      const claim = claimOf(state)
-      if (claim === undefined || state.type !== "PENDING") return []
+      if (claimOf(state) === undefined || state.type !== "PENDING") return []
       const claimant = evidence.processes.find(({ name }) => `agent ${name}` === state.by)
-      const made = run.jobs.find((job) => String(job.tags["prefect.io/attempt"]).endsWith(claim))
+      // Of two claims that the server accepted at once, the job of either is the job of both.
+      const round = roundOf(run.states, state)
+      const made = run.jobs.find((job) =>
+        round.some((id) => String(job.tags["prefect.io/attempt"]).endsWith(id))
+      )
       const until = Math.min(to, made?.at ?? to, claimant?.to ?? from)
       const adopted = / \| adopts /u.test(state.message)
       const calm = calmBetween(evidence, from, until)
@@ -245,10 +255,7 @@ const pidIsOfNewest: Check = {
       )
       const newest = known?.at(-1)
       if (job === undefined || newest === undefined || job.at >= newest.at) return []
-      // Claims of one round are one attempt.
-      const round = run?.states.slice(0, run.states.indexOf(newest) + 1) ?? []
-      const begun = round.findLastIndex((state) => claimOf(state) === undefined)
-      const ids = round.slice(begun + 1).map((state) => claimOf(state) ?? "")
+      const ids = roundOf(run?.states ?? [], newest)
       const attempt = String(job.tags["prefect.io/attempt"])
       const fits = ids.some((each) => attempt.endsWith(each)) || newest.message.includes(` adopts ${job.id}`)
       return fits
