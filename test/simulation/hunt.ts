@@ -12,7 +12,7 @@ import { special } from "./special.ts"
 import type { Task } from "./worker.ts"
 
 /** Further seeds that are tried for one that its own seed does not catch any more. */
-const mostTried = 40
+const mostTried = 120
 
 const worldsFor = function* (mutant: Mutant): Iterable<Task> {
   const known = caughtBy[mutant.name]
