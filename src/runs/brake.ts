@@ -6,7 +6,7 @@
  * what rests on something that was seen (a stage, a state) never comes here. All of it may be lost: a restarted agent
  * holds back anew.
  */
-import { Context, DateTime, Effect, Layer } from "effect"
+import { Clock, Context, DateTime, Effect, Layer } from "effect"
 import { say } from "../observe/say.ts"
 import { RunsConfig } from "./config.ts"
 import { type Absence, disruptionWindow, type Verdict, type Want, weigh } from "./disruption.ts"
@@ -85,7 +85,7 @@ export class Brake extends Context.Service<
           permitted = verdict.permitted
           for (const [id, { forPerson }] of wants) if (forPerson) doubted.add(id)
           const holds = verdict.held.size > 0
-          if (holds && !holding) yield* sayHeld(verdict, now)
+          if (holds && !holding) yield* sayHeld(verdict, yield* Clock.currentTimeMillis)
           if (!holds && holding) yield* say("info", "Sync CPLN→Prefect", {}, "Brake: off again.")
           holding = holds
         })
@@ -99,7 +99,7 @@ const causes = {
   "went back": "Prefect's database has gone back in time, so that what it does not know may well exist"
 }
 
-/** One line: what is held, why, and how it goes on. */
+/** One line: what is held, why, and how it goes on; `now` is the local clock, for people. */
 const sayHeld = ({ allowed, cause, held, hits, live }: Verdict, now: number) => {
   const all = [...held.values()]
   const gone = all.filter(({ kind }) => kind === "gone").length

@@ -5,7 +5,7 @@
  * attempt. Else the database is not the one that the job was started from: it went back in time, or is another server's.
  * Then the job is kept and followed, and that is said; whoever wants it gone stops it at Control Plane.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
@@ -21,6 +21,7 @@ import { holdsAttempt, placesOf, readHistory } from "./history.ts"
 import { agentTag, attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
 import { isOver, timeOf } from "./phase.ts"
 import type { Places } from "./places.ts"
+import { steadyMillis } from "./steady.ts"
 import { once, tellRun } from "./tell.ts"
 
 /** A run whose state went back and forth a moment ago is read from two servers, or from an old copy, in ms. */
@@ -47,7 +48,7 @@ export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
   const { about, area, found, memory, run } = asked
   const { monitorInterval } = yield* RunsConfig
   const { id } = found.command
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* steadyMillis
   if (memory.flippedAt !== undefined && now - memory.flippedAt < calmFor) return false
   const before = memory.spared.get(id)
   if (before !== undefined && before.stateId === run.state_id && now - before.at < monitorInterval)

@@ -43,6 +43,8 @@ const flowTag = "prefect.io/flow-name"
 const mostStates = 8
 /** An earlier state that stays for so long is no old copy, in ms. */
 const backForGood = 60_000
+/** An answer has the time at which it was sent: what it tells may be so much older, in ms. */
+const answersTake = 3_000
 
 /** `bulk` are the run's live commands as the bulk queries saw them; none where they were not asked. */
 export const reconcile = Effect.fn("runs.reconcile")(function* (
@@ -118,14 +120,19 @@ const noteState = Effect.fnUntraced(function* (
     return
   }
   // The answer is merely older than the one that was looked at before: two loops ask for themselves.
-  if (at <= memory.newestAt) return
+  if (at <= memory.newestAt + answersTake) return
   const brake = yield* Brake
   if (memory.backSince === undefined) {
     memory.flippedAt = now
     yield* brake.seenAgain()
   }
   memory.backSince ??= now
-  if (now - memory.backSince >= backForGood) yield* brake.wentBack
+  if (now - memory.backSince < backForGood) return
+  yield* brake.wentBack
+  // From now on it is the newest: a database goes back once, and the brake is not held for as long as the run stays so.
+  states.push(...states.splice(known, 1))
+  memory.backSince = undefined
+  memory.newestAt = at
 })
 
 const areaOf = (run: FlowRun): Area =>

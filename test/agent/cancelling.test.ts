@@ -63,6 +63,31 @@ describe("a cancelled run", () => {
     )
   }
 
+  scenario("whose state was seen to go back and forth has its job stopped once that is over", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 600 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      yield* pass("60 seconds")
+      expect(world.stateOf("r1")).toBe("RUNNING")
+      const [, pending] = world.prefect.states("r1")
+      expect(pending?.type).toBe("PENDING")
+      const current = world.faults.on(
+        ({ name }) => name === "findRuns",
+        { kind: "stale", by: begin + 62_000 - Date.parse(pending?.timestamp ?? "") },
+        1e9
+      )
+      yield* pass("6 seconds")
+      yield* world.propose("r1", "CANCELLING", { force: true })
+      current()
+      yield* pass("20 seconds")
+      expect(world.stopped()).toEqual([])
+      yield* pass("30 seconds")
+      expect(world.stopped()).toEqual(["command1"])
+      expect(world.stateOf("r1")).toBe("CANCELLED")
+    })
+  )
+
   scenario("whose runner hears of it is left to the runner", (world) =>
     Effect.gen(function* () {
       world.usual = flow({ runs: 600, hearsCancel: 10 })

@@ -62,6 +62,34 @@ describe("a Prefect server that is not what it was does not cost a single job", 
     )
   }
 
+  scenario(
+    "when it is what it was, and a job that vanishes after that ends its run in half an hour",
+    (world) =>
+      Effect.gen(function* () {
+        world.usual = flow({ runs: 3_600, pending: 20 })
+        yield* world.addRun("r1")
+        const agents = [yield* startAgent(world, "agent-a")]
+        yield* pass("40 seconds")
+        yield* world.addRun("r2")
+        yield* pass("10 seconds")
+        yield* Effect.forEach([1, 2, 3], (n) => world.addRun(`more${n}`))
+        yield* pass("40 seconds")
+        expect(world.stateOf("r1")).toBe("RUNNING")
+        // Of the time when r1 had begun, and the others had only been claimed.
+        yield* applyEvent(
+          { world, agents, replace: () => Effect.void, beside: () => Effect.succeed(agents[0]!) },
+          { what: "database restored", ago: 35 }
+        )
+        expect(world.stateOf("r1")).toBe("RUNNING")
+        expect(world.stateOf("r2")).toBe("PENDING")
+        yield* pass("2 minutes")
+        yield* world.vanish(world.platform.live("r1")[0]?.id ?? "")
+        yield* pass("30 minutes")
+        expect(world.stopped()).toEqual([])
+        expect(world.stateOf("r1")).toBe("CRASHED")
+      })
+  )
+
   for (const poolId of [secondPool, "the same"]) {
     scenario(
       `when a second one without the runs answers every other call, its pool with ${poolId === "the same" ? "the same" : "another"} id`,
