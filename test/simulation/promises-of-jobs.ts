@@ -162,21 +162,26 @@ const doubtIsSettled: Check = {
   promise: "I2",
   name: "a start that lands within the doubt horizon is found, and not sent again",
   bound: "30 s after it was sent, where no fault hits the search",
-  find: ofRuns((run, { blindAt, lateStarts }) =>
-    run.jobs.flatMap((job) => {
-      const late = lateStarts.find(
-        (each) =>
-          each.by === job.by && each.lands - each.sent <= foundWithin && Math.abs(each.lands - job.at) < 2_000
-      )
-      const blind = blindAt.some((at) => late !== undefined && at >= late.sent && at <= late.lands + 60_000)
-      if (late === undefined || blind) return []
+  find: ofRuns((run, { blindAt, lateStarts }) => {
+    const lateOf = (job: JobLife) =>
+      lateStarts.find((each) => each.by === job.by && Math.abs(each.lands - job.at) < 2_000)
+    return run.jobs.flatMap((job) => {
+      const late = lateOf(job)
+      if (late === undefined || late.lands - late.sent > foundWithin) return []
+      if (blindAt.some((at) => at >= late.sent && at <= late.lands + 60_000)) return []
       const attempt = job.tags["prefect.io/attempt"]
-      const double = run.jobs.find((each) => each !== job && each.tags["prefect.io/attempt"] === attempt)
+      // One that was sent before it landed beyond the horizon itself: nobody could know of it.
+      const double = run.jobs.find(
+        (each) =>
+          each !== job &&
+          each.tags["prefect.io/attempt"] === attempt &&
+          (lateOf(each)?.sent ?? each.at) > late.sent
+      )
       return double === undefined
         ? []
         : [{ at: double.at, what: `${double.id} was started although ${job.id} of the same attempt came` }]
     })
-  )
+  })
 }
 
 const claimableWithoutJob: Check = {
