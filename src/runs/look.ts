@@ -79,7 +79,8 @@ export const look = Effect.fn("runs.look")(
       sorted.current?.command.id === parseInfrastructurePid(run.infrastructure_pid ?? "")?.commandId
     if (sorted.current !== undefined && agrees) return found(memory, sorted.current, sorted.strays)
     const final = mem.final
-    if (final !== undefined && isSettled(final.found, attempt)) {
+    // One that was claimed since, between two looks, may have the run by now: its PID is written after its start.
+    if (final !== undefined && isSettled(final.found, attempt) && !bulk.some(isYounger(final.found))) {
       const { command } = final.found
       return found(
         memory,
@@ -123,6 +124,11 @@ const isSettled = ({ command }: Located, { adopted, transitionId }: CurrentAttem
   (transitionId === undefined ||
     command.id === adopted ||
     transitionOf(tagOf(command, attemptTag) ?? "") === transitionId)
+
+const isYounger =
+  (other: Located) =>
+  ({ command }: Located): boolean =>
+    (tagOf(command, attemptTag) ?? "") > (tagOf(other.command, attemptTag) ?? "")
 
 const found = (memory: RunMemory, current: Located, strays: ReadonlyArray<Located>): Look => {
   memory.place = current.place

@@ -117,3 +117,41 @@ describe("a double that was stopped", () => {
     })
   )
 })
+
+describe("a retry that another agent starts between two looks, and whose PID is not written yet", () => {
+  scenario("is not judged by the job before it, nor its job taken for a double", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const before = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        start_time: new Date(begin).toISOString(),
+        infrastructure_pid: pid("w1", before),
+        history: [claimState("t1", { where })],
+        state: stateAt(begin, "RUNNING")
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("12 seconds")
+      yield* world.setStage(before, "completed", 1)
+      yield* pass("12 seconds")
+      const at = begin + 24_000
+      yield* world.propose("r1", "FAILED")
+      yield* world.propose("r1", "SCHEDULED", {
+        name: "AwaitingRetry",
+        scheduledTime: new Date(at).toISOString()
+      })
+      yield* world.propose("r1", "PENDING", {
+        message: `Claimed by agent-b | attempt t2 | ${where} | try 2`,
+        transitionId: "t2"
+      })
+      const second = yield* world.addCommand(ref, "r1", {
+        tags: { "prefect.io/attempt": attemptOf("t2", at) }
+      })
+      yield* world.propose("r1", "RUNNING")
+      yield* pass("10 minutes")
+      expect(world.stopped()).toEqual([])
+      expect(world.stateOf("r1")).toBe("RUNNING")
+      expect(world.run("r1").infrastructure_pid).toBe(pid("w1", second))
+    })
+  )
+})
