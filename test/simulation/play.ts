@@ -66,6 +66,13 @@ const settingsOf = ({ settings }: Plan) =>
     Object.entries(settings).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]]))
   )
 
+/** A start that the service performs after this. */
+const landsAfter = ({ at, call, fault }: Watch["hits"][number], now: number): boolean =>
+  call.name === "start" &&
+  fault.kind === "timeout" &&
+  typeof fault.lands === "number" &&
+  at + fault.lands > now
+
 const playing = Effect.fnUntraced(function* (plan: Plan) {
   const world = yield* makeWorld({ line: plan.line })
   Object.assign(world.faults.latency, plan.latency)
@@ -123,7 +130,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   let settledAt: number | undefined
   for (;;) {
     const now = yield* Clock.currentTimeMillis
-    if (atRest(world, plan)) settledAt = now
+    if (atRest(world, plan) && !watching.hits.some((hit) => landsAfter(hit, now))) settledAt = now
     if (settledAt !== undefined || now > until) break
     yield* Effect.sleep("10 seconds")
   }

@@ -64,7 +64,9 @@ const noJobForADatabase: Check = {
   bound:
     "no job that worked is stopped after a database was reset, restored or split, a pool replaced, or most runs were deleted within 15 minutes: those wait for a person",
   find: ({ entries, plan, runs }) => {
-    const changed = entries.find((entry) => entry.what === "database" || entry.what === "pool")?.at
+    const changed = entries.find(
+      (entry) => entry.what === "database" || (entry.what === "pool" && entry.how !== "changed")
+    )?.at
     const deleted = runs.flatMap((run) => run.deletedAt ?? []).sort((a, b) => a - b)
     const most =
       plan.settings.maxDisruption === undefined && deleted.length > runs.length / 2 ? deleted[0] : undefined
