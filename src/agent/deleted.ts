@@ -24,12 +24,16 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
   const memory = (yield* Board).of(runId)
   const ours = bulk.filter(({ command }) => tagOf(command, poolTag) === config.poolId)
   if (ours.length === 0) return
+  const brake = yield* Brake
+  const now = yield* steadyMillis
+  const isCertain = memory.deletedSince !== undefined && now - memory.deletedSince >= apart
+  // Held, it costs no reads of its own: the list that it is missing from shows when it is there again.
+  if (isCertain && !brake.allows(runId)) return yield* brake.want(runId, "deleted")
   const poolIsThere = prefect.readWorkPool(config.pool).pipe(
     Effect.map((pool) => pool.id === config.poolId),
     Effect.catch(() => Effect.succeed(false))
   )
   if (!(yield* poolIsThere)) return
-  const brake = yield* Brake
   const exists = yield* prefect.readRun(runId).pipe(
     Effect.as(true),
     Effect.catchTag("NotFound", () => Effect.succeed(false)),
@@ -42,12 +46,10 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
     brake.withdraw(runId)
     return
   }
-  const now = yield* steadyMillis
   memory.deletedSince ??= now
-  if (now - memory.deletedSince < apart) return yield* brake.want(runId, "suspect")
+  if (!isCertain) return yield* brake.want(runId, "suspect")
   if (!(yield* poolIsThere)) return
   yield* brake.want(runId, "deleted")
-  if (!brake.allows(runId)) return
   yield* brake.carryOut(runId)
   for (const found of ours) {
     const { gvc, name } = found.place.workload

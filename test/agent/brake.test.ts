@@ -76,6 +76,24 @@ describe("runs that were deleted", () => {
     })
   )
 
+  scenario("in a great number cost no reads of their own for as long as they are held", (world) =>
+    Effect.gen(function* () {
+      yield* withJobs(world, 12)
+      yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      remove(world, 6)
+      yield* pass("2 minutes")
+      let reads = 0
+      world.faults.on(({ name }) => ["readRun", "readWorkPool"].includes(name) && ++reads < 0, {
+        kind: "refused"
+      })
+      yield* pass("10 minutes")
+      // The pool is read with each heartbeat.
+      expect(reads).toBeLessThanOrEqual(21)
+      expect(world.stopped()).toEqual([])
+    })
+  )
+
   scenario("one after another within fifteen minutes count together", (world) =>
     Effect.gen(function* () {
       yield* withJobs(world, 14)
