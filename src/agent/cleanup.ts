@@ -241,6 +241,8 @@ export const makeCleanup = Effect.fn("agent.makeCleanup")(function* (settings: C
       const now = yield* steadyMillis
       if (listedAt === undefined || now - listedAt >= listEvery) {
         yield* list(now)
+        // From its end: one of thousands takes longer than an hour, and the looks have their turn after it.
+        listedAt = yield* steadyMillis
         return perRequest
       }
       const item = yield* next(now)

@@ -64,6 +64,19 @@ describe("a workload that is used no more", () => {
     })
   )
 
+  scenario("goes also where a list of all workloads takes longer than an hour", (world) =>
+    Effect.gen(function* () {
+      yield* agentOf(world, "agent-a")
+      yield* pass("50 minutes")
+      world.faults.onCall("findWorkloads", { kind: "slow", before: 0, after: 70 * 60_000 }, 1e9)
+      yield* world.addRun("r1")
+      yield* pass("2 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      yield* pass("6 hours")
+      expect(removals(world)).toHaveLength(1)
+    })
+  )
+
   scenario("is made anew by the next run, with what it needs", (world) =>
     Effect.gen(function* () {
       withSecret(world)
