@@ -111,6 +111,8 @@ export const act = Effect.fn("runs.act")(function* (
 
 /** True for all that does not rest on absence, and for what of it the last weighing allows. */
 const passesBrake = Effect.fnUntraced(function* (decision: Decision, { memory, observation, run }: Case) {
+  // No answer is no other answer: what was wanted before stays as it is.
+  if (observation._tag === "Unreachable") return true
   const brake = yield* Brake
   const { looks } = memory.attempt.notFound
   const jobWasThere = (run.start_time ?? run.infrastructure_pid ?? undefined) !== undefined

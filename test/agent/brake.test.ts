@@ -173,6 +173,21 @@ describe("jobs that vanished", () => {
     })
   )
 
+  scenario("and cannot be looked at for a moment wait no longer for that", (world) =>
+    Effect.gen(function* () {
+      const commands = yield* withJobs(world, 12)
+      yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      yield* vanish(world, commands.slice(0, 6))
+      yield* pass("12 minutes")
+      const back = world.faults.on(({ name }) => name === "get", { kind: "503", commit: "never" }, 1e9)
+      yield* pass("30 seconds")
+      back()
+      yield* pass("10 minutes")
+      expect(crashed(world, 12)).toBe(6)
+    })
+  )
+
   scenario("for ten minutes, all of them, end no run", (world) =>
     Effect.gen(function* () {
       const commands = yield* withJobs(world, 3)
