@@ -36,6 +36,8 @@ export interface JobLife {
   readonly runId: string | undefined
   readonly by: string
   readonly at: number
+  /** When its start was sent: what held it up afterwards is out of its sender's hands. */
+  readonly sent: number
   readonly workload: string
   readonly tags: Readonly<Record<string, unknown>>
   /** When it got a replica, before which nobody can stop it; Infinity when it never did. */
@@ -77,8 +79,6 @@ export interface Evidence {
    * was missing in an answer.
    */
   readonly mayBrake: boolean
-  /** Starts that the service was to perform late: by whom, and when. */
-  readonly lateStarts: ReadonlyArray<{ readonly by: string; readonly sent: number; readonly lands: number }>
   /** When a search for jobs was hit by a fault. */
   readonly blindAt: ReadonlyArray<number>
   /** When something kept the agents from seeing or doing things: faults, outages, nobody there. Disjoint, in order. */
@@ -124,6 +124,7 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
         runId: entry.runId,
         by: entry.by,
         at: entry.at,
+        sent: entry.sent,
         workload: entry.workload,
         tags: entry.tags,
         ran: Number.POSITIVE_INFINITY,

@@ -1,5 +1,5 @@
 /** What checks of runs and jobs share. */
-import type { Evidence, JobLife, RunLife } from "./evidence.ts"
+import type { Evidence, JobLife, RunLife, StateSeen } from "./evidence.ts"
 import type { Finding } from "./promise.ts"
 
 export const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`
@@ -9,10 +9,23 @@ export const ofRuns =
   (evidence: Evidence): ReadonlyArray<Finding> =>
     evidence.runs.flatMap((run) => find(run, evidence).map((each) => ({ ...each, runId: run.id })))
 
+/** The transition id that a claim names; undefined for any other state. */
+export const claimOf = ({ message }: StateSeen): string | undefined =>
+  /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]
+
+/** Claims without another state between them are one attempt: ids of those up to this one. */
+export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): ReadonlyArray<string> => {
+  const upTo = states.slice(0, states.indexOf(last) + 1)
+  const begun = upTo.findLastIndex((state) => claimOf(state) === undefined)
+  return upTo.slice(begun + 1).map((state) => claimOf(state) ?? "")
+}
+
 /** The newest attempt's oldest job, which is the one that counts. */
 export const decisive = (run: RunLife, at: number): JobLife | undefined => {
   const made = run.jobs.filter((job) => job.at <= at)
   const attemptOf = (job: JobLife) => String(job.tags["prefect.io/attempt"] ?? "")
   const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
-  return made.find((job) => attemptOf(job) === newest)
+  const claim = run.states.findLast((state) => newest.endsWith(claimOf(state) ?? " "))
+  const round = claim === undefined ? [] : roundUpTo(run.states, claim)
+  return made.find((job) => attemptOf(job) === newest || round.some((id) => attemptOf(job).endsWith(id)))
 }

@@ -148,11 +148,6 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     processes,
     mayBrake: mayBrake(plan, watching.hits),
     blindAt: watching.hits.flatMap(({ at, call }) => (call.name === "find" ? [at] : [])),
-    lateStarts: watching.hits.flatMap(({ at, call, fault }) =>
-      call.name === "start" && fault.kind === "timeout" && typeof fault.lands === "number"
-        ? [{ by: call.by, sent: at, lands: at + fault.lands }]
-        : []
-    ),
     trouble: troubleOf(begin, plan.events, watching.hits),
     begin,
     peaceAt: begin + plan.peaceAt * 1000,

@@ -133,21 +133,19 @@ const provenWithin = 8_000
 
 const nothingStartsForTheDead: Check = {
   promise: "I3",
-  name: "no job is made for a run that is over",
-  bound:
-    "8 s after its end: the proof of a claim holds for 5, and the start takes its time; but for a start that the service performs long after it was sent",
-  find: ofRuns((run, { lateStarts }) =>
+  name: "no job is started for a run that is over",
+  bound: "8 s after its end: the proof of a claim holds for 5, and sending the start takes its time",
+  find: ofRuns((run) =>
     run.jobs.flatMap((job) => {
       if (!byAgent(job.by)) return []
-      const late = lateStarts.some((each) => each.by === job.by && Math.abs(each.lands - job.at) < 2_000)
-      const states = statesIn(run, job.at - provenWithin, job.at)
+      const states = statesIn(run, job.sent - provenWithin, job.sent)
       const over = states.every((state) => isEnd(state) || isCancelling(state))
-      const deleted = run.deletedAt !== undefined && run.deletedAt < job.at - provenWithin
-      return !late && (over || deleted)
+      const deleted = run.deletedAt !== undefined && run.deletedAt < job.sent - provenWithin
+      return over || deleted
         ? [
             {
-              at: job.at,
-              what: `${job.id} was made by ${job.by} although the run was ${states.at(-1)?.name}`
+              at: job.sent,
+              what: `${job.id} was started by ${job.by} although the run was ${states.at(-1)?.name}`
             }
           ]
         : []
@@ -155,6 +153,8 @@ const nothingStartsForTheDead: Check = {
   )
 }
 
+/** After this an answer is a doubt, in ms. */
+const answerWithin = 15_000
 /** A start that lands this soon after it was sent, in ms, is found: 15 s for the answer, and most of the doubt horizon. */
 const foundWithin = 30_000
 
@@ -162,26 +162,21 @@ const doubtIsSettled: Check = {
   promise: "I2",
   name: "a start that lands within the doubt horizon is found, and not sent again",
   bound: "30 s after it was sent, where no fault hits the search",
-  find: ofRuns((run, { blindAt, lateStarts }) => {
-    const lateOf = (job: JobLife) =>
-      lateStarts.find((each) => each.by === job.by && Math.abs(each.lands - job.at) < 2_000)
-    return run.jobs.flatMap((job) => {
-      const late = lateOf(job)
-      if (late === undefined || late.lands - late.sent > foundWithin) return []
-      if (blindAt.some((at) => at >= late.sent && at <= late.lands + 60_000)) return []
+  find: ofRuns((run, { blindAt }) =>
+    run.jobs.flatMap((job) => {
+      const late = job.at - job.sent
+      if (!byAgent(job.by) || late < answerWithin || late > foundWithin) return []
+      if (blindAt.some((at) => at >= job.sent && at <= job.at + 60_000)) return []
       const attempt = job.tags["prefect.io/attempt"]
-      // One that was sent before it landed beyond the horizon itself: nobody could know of it.
+      // One that was sent before landed beyond the horizon itself: nobody could know of it.
       const double = run.jobs.find(
-        (each) =>
-          each !== job &&
-          each.tags["prefect.io/attempt"] === attempt &&
-          (lateOf(each)?.sent ?? each.at) > late.sent
+        (each) => each !== job && each.tags["prefect.io/attempt"] === attempt && each.sent > job.sent
       )
       return double === undefined
         ? []
         : [{ at: double.at, what: `${double.id} was started although ${job.id} of the same attempt came` }]
     })
-  })
+  )
 }
 
 const claimableWithoutJob: Check = {

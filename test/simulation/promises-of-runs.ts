@@ -15,7 +15,7 @@ import {
   type StateSeen,
   waitsInProcess
 } from "./evidence.ts"
-import { decisive, ofRuns, seconds } from "./lives.ts"
+import { claimOf, decisive, ofRuns, seconds, roundUpTo } from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 const isWaiting = (state: StateSeen): boolean =>
@@ -199,16 +199,6 @@ const endsAreWrittenOnce: Check = {
   )
 }
 
-const claimOf = ({ message }: StateSeen): string | undefined =>
-  /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]
-
-/** Claims without another state between them are one attempt: ids of those up to this one. */
-const roundOf = (states: ReadonlyArray<StateSeen>, last: StateSeen): ReadonlyArray<string> => {
-  const upTo = states.slice(0, states.indexOf(last) + 1)
-  const begun = upTo.findLastIndex((state) => claimOf(state) === undefined)
-  return upTo.slice(begun + 1).map((state) => claimOf(state) ?? "")
-}
-
 /** From the answer to a claim to its job: an unanswered start is looked for, a workload is made. */
 const claimWithin = 45_000
 
@@ -221,7 +211,7 @@ const claimsAreKept: Check = {
       if (claimOf(state) === undefined || state.type !== "PENDING") return []
       const claimant = evidence.processes.find(({ name }) => `agent ${name}` === state.by)
       // Of two claims that the server accepted at once, the job of either is the job of both.
-      const round = roundOf(run.states, state)
+      const round = roundUpTo(run.states, state)
       const made = run.jobs.find((job) =>
         round.some((id) => String(job.tags["prefect.io/attempt"]).endsWith(id))
       )
@@ -255,7 +245,7 @@ const pidIsOfNewest: Check = {
       )
       const newest = known?.at(-1)
       if (job === undefined || newest === undefined || job.at >= newest.at) return []
-      const ids = roundOf(run?.states ?? [], newest)
+      const ids = roundUpTo(run?.states ?? [], newest)
       const attempt = String(job.tags["prefect.io/attempt"])
       const fits = ids.some((each) => attempt.endsWith(each)) || newest.message.includes(` adopts ${job.id}`)
       return fits

@@ -26,6 +26,8 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
   | { readonly what: "run deleted"; readonly runId: string }
   | {
       readonly what: "job made"
+      /** When the start was sent, in ms since 1970. */
+      readonly sent: number
       readonly commandId: string
       readonly runId: string | undefined
       /** Path of its workload. */

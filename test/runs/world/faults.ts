@@ -112,6 +112,8 @@ export class Faults {
 export interface Moment {
   readonly now: number
   readonly asOf: number
+  /** When its caller made it, in ms since 1970: before whatever held up the caller, the way or the service. */
+  readonly sent: number
 }
 
 /**
@@ -136,13 +138,14 @@ const serve = Effect.fnUntraced(function* <A>(
   commit: (moment: Moment) => Effect.Effect<A, ApiError>
 ): Effect.fn.Return<A, ApiError> {
   const told = (when: "before" | "after") => line.at?.(call, when) ?? Effect.void
+  const sent = yield* Clock.currentTimeMillis
   yield* line.gate
   yield* told("before")
   yield* line.gate
   const fault = faults.take(call)
   const half = yield* halfOf(faults.latency)
   const take = (stale = 0) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => commit({ now, asOf: now - stale }))
+    Effect.flatMap(Clock.currentTimeMillis, (now) => commit({ now, asOf: now - stale, sent }))
   const about = { service: call.service, request: `${call.name} ${call.subject}` }
   const unavailable = (detail: string, mayHaveHappened: boolean, retryAfterMillis?: number) =>
     new Unavailable({

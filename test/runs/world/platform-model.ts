@@ -77,10 +77,16 @@ export class PlatformModel extends PlatformObjects {
   // Commands
 
   /** Undefined when the workload does not exist. */
-  start(now: number, by: Writer, ref: WorkloadRef, { tags, ...spec }: StartCommand): string | undefined {
+  start(
+    now: number,
+    by: Writer,
+    ref: WorkloadRef,
+    { tags, ...spec }: StartCommand,
+    sent: number = now
+  ): string | undefined {
     if (!this.workloads.has(ref.path)) return undefined
     const id = `command${++this.#counter}`
-    this.addCommand(now, by, ref, {
+    const command = {
       id,
       type: "runCronWorkload",
       created: iso(now),
@@ -88,13 +94,14 @@ export class PlatformModel extends PlatformObjects {
       lifecycleStage: "pending",
       tags,
       spec
-    })
+    }
+    this.addCommand(now, by, ref, command, sent)
     this.onStart(id)
     return id
   }
 
   /** A command as it is given, with an execution that fits. */
-  addCommand(now: number, by: Writer, ref: WorkloadRef, command: Command): void {
+  addCommand(now: number, by: Writer, ref: WorkloadRef, command: Command, sent: number = now): void {
     const replica = command.status?.replica ?? undefined
     const runId = textOf(command.tags?.["prefect.io/flow-run-id"])
     append(this.#byWorkload, ref.path, command.id)
@@ -121,6 +128,7 @@ export class PlatformModel extends PlatformObjects {
       at: now,
       by,
       what: "job made",
+      sent,
       commandId: command.id,
       runId,
       workload: ref.path,

@@ -79,7 +79,7 @@ const clientsOf = (world: World, line: Line, access: Access) => {
 
   const commands = Commands.of({
     start: (ref, what) =>
-      call("start", ref.name, ({ now }) => model.start(now, by, ref, what), startTimeout).pipe(
+      call("start", ref.name, ({ now, sent }) => model.start(now, by, ref, what, sent), startTimeout).pipe(
         // The id stands in a header: a success without it says as little as no answer.
         Effect.mapError((error) =>
           error._tag === "Undecodable" || (error._tag === "Unavailable" && error.mayHaveHappened)
