@@ -22,7 +22,7 @@ import { isClaimed, judge } from "./judge.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
-import { isKnownState, isOver, phaseOf } from "./phase.ts"
+import { isKnownState, isOver, phaseOf, timeOf } from "./phase.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
 import { once, tellRun } from "./tell.ts"
@@ -43,6 +43,8 @@ const flowTag = "prefect.io/flow-name"
 const mostStates = 8
 /** An earlier state that stays for so long is no old copy, in ms. */
 const backForGood = 60_000
+/** The PID of a job is its launcher's to write for so long, in ms. */
+const launcherWrites = 5_000
 /** An answer has the time at which it was sent: what it tells may be so much older, in ms. */
 const answersTake = 3_000
 
@@ -171,6 +173,8 @@ const repairPid = Effect.fnUntraced(function* (run: FlowRun, current: Located, a
   if (run.infrastructure_pid === infrastructurePid(pid) || isOver(run) || run.state_type === "SCHEDULED")
     return
   if (tagOf(current.command, attemptTag) === undefined) return
+  // Whoever has just started it is about to write it.
+  if (current.at - (timeOf(current.command.created) ?? 0) < launcherWrites) return
   // The PID is also how a job is adopted: not by a run that wants no job.
   const wantsNone = ["cancelling", "suspended"].includes(phaseOf(run, true))
   if (wantsNone && !holdsAttempt(yield* readHistory(run.id), current.command)) return

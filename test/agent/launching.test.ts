@@ -439,3 +439,21 @@ describe("a start that never gets a place", () => {
     })
   )
 })
+
+describe("runs that three agents launch and watch at the same time", () => {
+  scenario("have their PID written once each, by their launcher", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 30, pending: 3 })
+      world.faults.latency = { least: 50, most: 300 }
+      const ids = Array.from({ length: 60 }, (_, n) => `r${n}`)
+      yield* Effect.forEach(ids, (id, n) => world.addRun(id, { due: begin + 20_000 + n * 1_370 }))
+      let writes = 0
+      world.faults.on(({ name }) => name === "changeRun" && ++writes < 0, { kind: "refused" })
+      const names = ["agent-a", "agent-b", "agent-c"]
+      yield* Effect.forEach(names, (name) => startAgent(world, name))
+      yield* pass("4 minutes")
+      expect(ids.map((id) => world.stateOf(id))).toEqual(ids.map(() => "COMPLETED"))
+      expect(writes).toBe(ids.length)
+    })
+  )
+})
