@@ -14,7 +14,7 @@ import { type Evidence, jobLives, runLives } from "./evidence.ts"
 import type { Plan } from "./plan.ts"
 import { addStrangers } from "./strangers.ts"
 import { SimulatedTime } from "./time.ts"
-import { troubleOf, watch, type Watch } from "./watched.ts"
+import { lastsUntil, troubleOf, watch, type Watch } from "./watched.ts"
 
 /** What a plan came to. */
 export interface Played {
@@ -127,10 +127,13 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   yield* sleepUntil(begin + plan.peaceAt * 1000)
   world.peace()
   const until = begin + plan.peaceAt * 1000 + Duration.toMillis(patience)
+  // Peace ends what services do, not the sleep of a process that was stopped.
+  const over = begin + lastsUntil(plan.events) * 1000
   let settledAt: number | undefined
   for (;;) {
     const now = yield* Clock.currentTimeMillis
-    if (atRest(world, plan) && !watching.hits.some((hit) => landsAfter(hit, now))) settledAt = now
+    const quiet = now >= over && !watching.hits.some((hit) => landsAfter(hit, now))
+    if (quiet && atRest(world, plan)) settledAt = now
     if (settledAt !== undefined || now > until) break
     yield* Effect.sleep("10 seconds")
   }

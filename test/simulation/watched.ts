@@ -62,6 +62,10 @@ const secondsOf = (event: Event): number => {
   return within + Math.max(down, seconds)
 }
 
+/** When the last of these is over, in seconds since the world began. */
+export const lastsUntil = (events: ReadonlyArray<{ readonly at: number; readonly event: Event }>): number =>
+  Math.max(0, ...events.map(({ at, event }) => at + secondsOf(event)))
+
 /** When something was in the agents' way, from the events of a plan and the faults that hit them. */
 export const troubleOf = (
   begin: number,
