@@ -105,7 +105,7 @@ export const cycle = Effect.fn("agent.cycle")(function* (
     discard: true
   })
   yield* jobsWithoutOpenRun(runs.value, jobs)
-  yield* (yield* Brake).weigh(new Set(jobs.byRun.keys()))
+  yield* (yield* Brake).weigh(new Set(jobs.byRun.keys()), jobs.unreachable.size === 0)
   yield* forgetWhatIsOver(wide, places, jobs, runs.value)
   const live = new Map([...jobs.byRun.values()].flat().map(({ command }) => [command.id, command]))
   yield* (yield* Endings).tell(live, jobs.unreachable)

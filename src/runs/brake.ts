@@ -12,6 +12,8 @@ import { RunsConfig } from "./config.ts"
 import { type Absence, disruptionWindow, type Verdict, type Want, weigh } from "./disruption.ts"
 import { steadyMillis } from "./steady.ts"
 
+/** Runs whose absence is doubted; beyond that the oldest are trusted again. */
+const mostDoubted = 20_000
 /** What is not asked for again in this time is asked for no more, in ms. */
 const leastStale = 180_000
 
@@ -30,8 +32,8 @@ export class Brake extends Context.Service<
     seenAgain(deletedRun?: string): Effect.Effect<void>
     /** The database does not hold what it held before. */
     readonly wentBack: Effect.Effect<void>
-    /** Once at the end of each cycle, with the runs that have live jobs. */
-    weigh(live: ReadonlySet<string>): Effect.Effect<void>
+    /** Once at the end of each cycle, with the runs that have live jobs; `isWhole` when every workload answered. */
+    weigh(live: ReadonlySet<string>, isWhole: boolean): Effect.Effect<void>
   }
 >()("agent/runs/Brake") {
   static readonly layer = Layer.effect(
@@ -70,11 +72,15 @@ export class Brake extends Context.Service<
         wentBack: Effect.gen(function* () {
           wentBackAt = yield* steadyMillis
         }),
-        weigh: Effect.fnUntraced(function* (live) {
+        weigh: Effect.fnUntraced(function* (live, isWhole) {
           const now = yield* steadyMillis
           for (const [id, at] of carriedAt) if (now - at >= disruptionWindow) carriedAt.delete(id)
           for (const [id, at] of wantedAt) if (now - at >= stale) forget(id)
-          for (const id of doubted) if (!live.has(id) && !wants.has(id)) doubted.delete(id)
+          // A workload that does not answer may hold the job of any of them.
+          for (const id of doubted) {
+            const isOver = isWhole && !live.has(id) && !wants.has(id)
+            if (isOver || doubted.size > mostDoubted) doubted.delete(id)
+          }
           const verdict = weigh(
             { wants, carriedAt, doubted, seenAgainAt, wentBackAt },
             live,

@@ -120,6 +120,23 @@ describe("runs that were deleted", () => {
     })
   )
 
+  scenario("are held as before when Control Plane was away for a while", (world) =>
+    Effect.gen(function* () {
+      const commands = yield* withJobs(world, 12)
+      yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      remove(world, 8)
+      yield* pass("10 minutes")
+      for (const command of commands.slice(0, 6)) yield* world.setStage(command, "completed", 0)
+      yield* pass("1 minute")
+      const back = world.faults.outage("Control Plane")
+      yield* pass("10 minutes")
+      back()
+      yield* pass("40 minutes")
+      expect(world.stopped()).toEqual([])
+    })
+  )
+
   scenario("and show again after a 404 keep their jobs, as behind two servers", (world) =>
     Effect.gen(function* () {
       yield* withJobs(world, 12)

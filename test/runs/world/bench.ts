@@ -103,7 +103,7 @@ export const makeBench = Effect.fnUntraced(function* (
     look: (runId: string) =>
       Prefect.use((prefect) => prefect.readRun(runId)).pipe(
         Effect.flatMap((seen) => reconcile(seen, [])),
-        Effect.tap(() => Brake.use((brake) => brake.weigh(new Set()))),
+        Effect.tap(() => Brake.use((brake) => brake.weigh(new Set(), true))),
         Effect.provide(context)
       )
   }
