@@ -1,8 +1,8 @@
 /**
  * A loop of the agent: the same work at an interval, for as long as its scope is open.
  *
- * Invariant: a loop outlives every failure and defect of its work, and no other fiber ever learns of one. Trouble only
- * stretches its pace, up to a minute, and shows in its `LoopHealth`.
+ * Invariant: a loop outlives every failure, defect and interruption of its work, and no other fiber ever learns of one;
+ * only its own interruption ends it. Trouble stretches its pace, up to a minute, and shows in its `LoopHealth`.
  */
 import { Cause, Clock, Duration, Effect, Exit, Random, Ref, type Scope } from "effect"
 
@@ -40,7 +40,6 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
       yield* Ref.set(health, { name, failuresInARow: 0, lastSuccess: yield* Clock.currentTimeMillis })
       return exit.value ?? interval
     }
-    if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause)
     const { failuresInARow } = yield* Ref.updateAndGet(health, (now) => ({
       ...now,
       failuresInARow: now.failuresInARow + 1
