@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import { Board } from "../runs/board.ts"
+import { Board, type RunMemory } from "../runs/board.ts"
 import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import type { Bulk } from "../runs/look.ts"
@@ -19,38 +19,26 @@ import { steadyMillis } from "../runs/steady.ts"
 const apart = 30_000
 
 export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string, bulk: Bulk) {
-  const prefect = yield* Prefect
-  const config = yield* RunsConfig
+  const { poolId } = yield* RunsConfig
   const memory = (yield* Board).of(runId)
-  const ours = bulk.filter(({ command }) => tagOf(command, poolTag) === config.poolId)
+  const ours = bulk.filter(({ command }) => tagOf(command, poolTag) === poolId)
   if (ours.length === 0) return
   const brake = yield* Brake
   const now = yield* steadyMillis
-  const isCertain = memory.deletedSince !== undefined && now - memory.deletedSince >= apart
-  // Held, it costs no reads of its own: the list that it is missing from shows when it is there again.
-  if (isCertain && !brake.allows(runId)) return yield* brake.want(runId, "deleted")
-  const poolIsThere = prefect.readWorkPool(config.pool).pipe(
-    Effect.map((pool) => pool.id === config.poolId),
-    Effect.catch(() => Effect.succeed(false))
-  )
-  if (!(yield* poolIsThere)) return
-  const exists = yield* prefect.readRun(runId).pipe(
-    Effect.as(true),
-    Effect.catchTag("NotFound", () => Effect.succeed(false)),
-    Effect.catch(() => Effect.succeed(undefined))
-  )
-  if (exists === undefined) return
-  if (exists) {
-    if (memory.deletedSince !== undefined) yield* brake.seenAgain(runId)
-    memory.deletedSince = undefined
-    brake.withdraw(runId)
-    return
+  if (memory.deletedSince === undefined || now - memory.deletedSince < apart) {
+    if ((yield* isDeleted(runId, memory)) !== true) return
+    memory.deletedSince ??= now
+    return yield* brake.want(runId, "suspect")
   }
-  memory.deletedSince ??= now
-  if (!isCertain) return yield* brake.want(runId, "suspect")
-  if (!(yield* poolIsThere)) return
+  // Held, or stopped and not over yet, it costs no reads of its own: the list that it is missing from shows when it is
+  // there again.
   yield* brake.want(runId, "deleted")
-  yield* brake.carryOut(runId)
+  if (!brake.allows(runId)) return
+  const confirm = Effect.gen(function* () {
+    if ((yield* isDeleted(runId, memory)) !== true || !(yield* poolIsThere)) return false
+    yield* brake.carryOut(runId)
+    return true
+  }).pipe(Effect.provideContext(yield* Effect.context<Brake | RunsConfig>()))
   for (const found of ours) {
     const { gvc, name } = found.place.workload
     const about = { runId, gvc, workload: name, command: found.command.id }
@@ -60,7 +48,32 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
       area: "Sync Prefect→CPLN",
       about,
       why: "its flow run was deleted",
-      confirm: Effect.succeed(true)
+      confirm
     }).pipe(Effect.catch((error) => say("warning", "Sync Prefect→CPLN", about, error.message)))
   }
+})
+
+/** The pool that we serve, under its name. */
+const poolIsThere = Effect.gen(function* () {
+  const { pool, poolId } = yield* RunsConfig
+  return yield* Prefect.use((prefect) => prefect.readWorkPool(pool)).pipe(
+    Effect.map((read) => read.id === poolId),
+    Effect.catch(() => Effect.succeed(false))
+  )
+})
+
+/** One look, undefined where it says nothing. A run that is there again sets the brake. */
+const isDeleted = Effect.fnUntraced(function* (runId: string, memory: RunMemory) {
+  if (!(yield* poolIsThere)) return undefined
+  const exists = yield* Prefect.use((prefect) => prefect.readRun(runId)).pipe(
+    Effect.as(true),
+    Effect.catchTag("NotFound", () => Effect.succeed(false)),
+    Effect.catch(() => Effect.succeed(undefined))
+  )
+  if (exists !== true) return exists === undefined ? undefined : true
+  const brake = yield* Brake
+  if (memory.deletedSince !== undefined) yield* brake.seenAgain(runId)
+  memory.deletedSince = undefined
+  brake.withdraw(runId)
+  return false
 })

@@ -86,8 +86,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "404 of a run without the pool check",
     promise: "I9",
     file: "src/agent/deleted.ts",
-    from: "Effect.map((pool) => pool.id === config.poolId)",
-    to: 'Effect.map((pool) => pool.id !== "")',
+    from: "Effect.map((read) => read.id === poolId)",
+    to: 'Effect.map((read) => read.id !== "")',
     world: "poolReplaced"
   },
   {

@@ -5,6 +5,7 @@
  * Invariant: what is ours is told by the tags in the chronicle alone.
  */
 import { byAgent, type Evidence, type JobLife } from "./evidence.ts"
+import type { Plan } from "./plan.ts"
 import type { Check, Finding } from "./promise.ts"
 import { poolId } from "../runs/world/world.ts"
 
@@ -165,13 +166,16 @@ const restIsQuiet: Check = {
   }
 }
 
+const isOfRun = ({ runId }: JobLife, { runs }: Plan): boolean => runs.some(({ id }) => id === runId)
+
 const idleIsCheap: Check = {
   promise: "I11",
   name: "with nothing to do the reads stay within the idle budget",
   bound:
     "the polls and cancel watches of a minute, and 15 more (75 with the usual settings), times 60 by the longest sync",
-  find: ({ begin, endedAt, plan, requests, settledAt }) => {
-    if (settledAt === undefined) return []
+  find: ({ begin, endedAt, jobs, plan, requests, settledAt }) => {
+    // The job of a deleted run may live on: it waits for a replica that could be stopped, or for a person.
+    if (settledAt === undefined || jobs.some((job) => isOfRun(job, plan) && job.over > settledAt)) return []
     const { cancelInterval, interval, queryInterval } = plan.settings
     const budget = 60 / queryInterval + 60 / cancelInterval + 15 * Math.max(1, 60 / interval)
     const [first, last] = [
