@@ -20,15 +20,16 @@ import { Board } from "../runs/board.ts"
 import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { isToRunHere } from "../runs/definition.ts"
-import type { Bulk } from "../runs/look.ts"
+import { type Bulk, isBulk } from "../runs/look.ts"
 import { agentTag, isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
 import { timeOf } from "../runs/phase.ts"
-import { placeFromText, Places } from "../runs/places.ts"
+import { Places } from "../runs/places.ts"
 import { liveJobs, Sightings } from "../runs/sightings.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
 import { deletedRun } from "./deleted.ts"
 import { Endings } from "./endings.ts"
 import { Launcher } from "./launcher.ts"
+import { placesOf, placesToAsk } from "./places-of-runs.ts"
 
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
@@ -53,7 +54,8 @@ export interface Cycle {
 interface Jobs {
   /** Live jobs by run id. */
   readonly byRun: ReadonlyMap<string, Bulk>
-  readonly unreachable: ReadonlySet<string>
+  /** Workloads that did not answer, and why. */
+  readonly unreachable: ReadonlyMap<string, ApiError>
 }
 
 const noJobs: Bulk = []
@@ -100,15 +102,16 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   const jobs = yield* liveJobsOf(places)
   // What does not answer may hold any number: then the last count stands.
   if (jobs.unreachable.size === 0) yield* launcher.setLive(yield* countOwn(jobs), startedBefore)
-  yield* Effect.forEach(runs.value, (run) => oneRun({ value: run, at: runs.at }, jobs.byRun.get(run.id)), {
-    concurrency,
-    discard: true
-  })
+  yield* Effect.forEach(
+    runs.value,
+    (run) => Effect.flatMap(seenOf(run, jobs), (bulk) => oneRun({ value: run, at: runs.at }, bulk)),
+    { concurrency, discard: true }
+  )
   yield* jobsWithoutOpenRun(runs.value, jobs)
   yield* (yield* Brake).weigh(new Set(jobs.byRun.keys()), jobs.unreachable.size === 0)
   yield* forgetWhatIsOver(wide, places, jobs, runs.value)
   const live = new Map([...jobs.byRun.values()].flat().map(({ command }) => [command.id, command]))
-  yield* (yield* Endings).tell(live, jobs.unreachable)
+  yield* (yield* Endings).tell(live, new Set(jobs.unreachable.keys()))
   return {
     runs: runs.value.length,
     jobs: jobs.byRun.size,
@@ -132,30 +135,20 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   }
 })
 
-/** Where the runs' claims, PIDs and our own launches say that they are; and what a sync wants looked into. */
-const placesToAsk = Effect.fnUntraced(function* (runs: ReadonlyArray<FlowRun>) {
-  const known = yield* Places
-  const board = yield* Board
-  const found = new Map(known.all().map((place) => [placeKey(place), place]))
-  for (const run of runs) {
-    const claimed = parseClaimMessage(run.state?.message ?? "")?.where ?? ""
-    const pid = run.infrastructure_pid ?? ""
-    // A PID of another form is another worker's: its workload is no place of ours.
-    for (const text of parseInfrastructurePid(pid) === undefined ? [claimed] : [claimed, pid]) {
-      const place = yield* placeFromText(text)
-      if (place !== undefined && place !== "no credential") found.set(placeKey(place), place)
-    }
-    const { place } = board.of(run.id)
-    if (place !== undefined) found.set(placeKey(place), place)
-  }
-  return [...found.values()]
+/** Its live jobs; where one of its workloads did not answer, that: asked again for each run, it would hold up all others. */
+const seenOf = Effect.fnUntraced(function* (run: FlowRun, { byRun, unreachable }: Jobs) {
+  const bulk = byRun.get(run.id)
+  if (bulk !== undefined || unreachable.size === 0) return bulk
+  return (yield* placesOf(run))
+    .map((place) => unreachable.get(placeKey(place)))
+    .find((error) => error !== undefined)
 })
 
 /** One query per workload; a workload that is gone has no jobs, one that does not answer is unreachable. */
 const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
   const { poolId } = yield* RunsConfig
   const byRun = new Map<string, Array<Located>>()
-  const unreachable = new Set<string>()
+  const unreachable = new Map<string, ApiError>()
   const sightings = yield* Sightings
   const withWork = yield* Places
   const ask = Effect.fnUntraced(function* (place: Place) {
@@ -183,7 +176,7 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
         Effect.catchTag("NotFound", () => Effect.void),
         Effect.catch((error) =>
           Effect.logDebug(error.message).pipe(
-            Effect.andThen(Effect.sync(() => unreachable.add(placeKey(place))))
+            Effect.andThen(Effect.sync(() => unreachable.set(placeKey(place), error)))
           )
         ),
         at(place.access)
@@ -209,13 +202,11 @@ const countOwn = Effect.fnUntraced(function* (jobs: Jobs) {
 })
 
 /** A failure of one run's reconcile is that run's matter alone: it is looked at again in the next cycle. */
-export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bulk | undefined) {
+export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bulk | ApiError = noJobs) {
   if ((yield* Launcher).isLaunching(run.value.id)) return
-  yield* isOurs(run.value, bulk ?? noJobs).pipe(
+  yield* isOurs(run.value, bulk).pipe(
     Effect.flatMap((ours) =>
-      ours
-        ? Effect.flatMap(reconcile(run, bulk ?? noJobs), (outcome) => followJob(run.value, outcome))
-        : Effect.void
+      ours ? Effect.flatMap(reconcile(run, bulk), (outcome) => followJob(run.value, outcome)) : Effect.void
     ),
     Effect.catch((error) => Effect.logDebug(`run ${run.value.id}: ${error.message}; looking again`))
   )
@@ -225,9 +216,9 @@ export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bul
  * Nothing is concluded of a run that has no trace of our kind, unless its definition says that it is for us: other
  * agents may serve the same pool.
  */
-const isOurs = Effect.fnUntraced(function* (run: FlowRun, bulk: Bulk) {
+const isOurs = Effect.fnUntraced(function* (run: FlowRun, bulk: Bulk | ApiError) {
   const marked =
-    bulk.length > 0 ||
+    (isBulk(bulk) && bulk.length > 0) ||
     parseClaimMessage(run.state?.message ?? "") !== undefined ||
     parseInfrastructurePid(run.infrastructure_pid ?? "") !== undefined
   return marked || (yield* isToRunHere(run))

@@ -13,11 +13,11 @@ import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { attemptId, transitionOf } from "../job/attempt.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
-import { type InfrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
-import { type About, say } from "../observe/say.ts"
+import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
+import type { About } from "../observe/say.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { executionOf, isOver } from "./executions.ts"
+import { absence, type Absent } from "./absence.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
@@ -37,14 +37,8 @@ import { steadyMillis } from "./steady.ts"
 
 /** The run's live commands, as the bulk queries saw them. */
 export type Bulk = ReadonlyArray<Located>
-
-export interface Absent {
-  readonly _tag: "Absent"
-  readonly gone: boolean
-  readonly provenAbsent: boolean
-  readonly whose: "ours" | "nobody" | "other"
-  readonly strays: ReadonlyArray<Located>
-}
+/** False for why they could not be seen. */
+export const isBulk = (bulk: Bulk | ApiError): bulk is Bulk => Array.isArray(bulk)
 
 export type Look =
   /** `kind` names the error, without words of anybody. */
@@ -52,10 +46,6 @@ export type Look =
   | { readonly _tag: "Found"; readonly current: Located; readonly strays: ReadonlyArray<Located> }
   | Absent
 
-/** 404 counts as gone after this many looks, as the manual of the Python agent says. */
-export const looksUntilGone = 5
-/** The two searches that prove absence are at least this far apart, in ms. */
-const apart = 30_000
 /** A search that found nothing is not repeated sooner, in ms. */
 const searchEvery = 10_000
 
@@ -65,10 +55,11 @@ export const look = Effect.fn("runs.look")(
   function* (
     seen: Seen<FlowRun>,
     memory: RunMemory,
-    bulk: Bulk,
+    asked: Bulk | ApiError,
     about: About
   ): Effect.fn.Return<Look, ApiError, Environment> {
     const run = seen.value
+    const bulk = isBulk(asked) ? asked : []
     const mem = attemptMemory(memory, run)
     const attempt = attemptOf(run)
     const sorted = sortOut(bulk, attempt)
@@ -90,12 +81,15 @@ export const look = Effect.fn("runs.look")(
     }
     // Such a run needs no job: only what lives matters, and the bulk queries saw that.
     if (bulk.length === 0 && needsNoJob(run)) return nothing([])
+    if (!isBulk(asked)) return unreachable(asked)
     return yield* search(seen, mem, memory, bulk, about)
   },
   Effect.catchTag(["Unavailable", "RateLimited", "Undecodable", "Unauthorised", "Forbidden"], (error) =>
-    Effect.succeed<Look>({ _tag: "Unreachable", why: error.message, kind: error._tag })
+    Effect.succeed(unreachable(error))
   )
 )
+
+const unreachable = ({ _tag, message }: ApiError): Look => ({ _tag: "Unreachable", why: message, kind: _tag })
 
 const attemptOf = (run: FlowRun): CurrentAttempt =>
   run.state_type === "PENDING"
@@ -259,71 +253,3 @@ const isReplaced = ({ command }: Located, { transitionId }: CurrentAttempt, hist
 
 const withPlace = (places: ReadonlyArray<Place>, extra: Place): ReadonlyArray<Place> =>
   places.some((each) => each.workload.path === extra.workload.path) ? places : [...places, extra]
-
-/**
- * Counts a look that found nothing (when `counted`) and says what that proves by now. `pid` is the PID as far as it is this
- * run's; `foreign`: it names a job that is surely another run's, and says nothing of who has this one.
- */
-const absence = Effect.fnUntraced(function* (
-  { at: seenAt, value: run }: Seen<FlowRun>,
-  mem: AttemptMemory,
-  history: History,
-  now: number,
-  counted: { readonly pid: InfrastructurePid | undefined; readonly foreign: boolean } | undefined,
-  strays: ReadonlyArray<Located>,
-  about: About
-): Effect.fn.Return<Look, ApiError, Environment> {
-  const { launchDeadline } = yield* RunsConfig
-  if (counted !== undefined) {
-    mem.absent = { firstAt: mem.absent?.firstAt ?? now, lastAt: now, foreignPid: counted.foreign }
-  }
-  const whose =
-    history.claims.length > 0 || mem.adopted
-      ? "ours"
-      : (run.infrastructure_pid ?? undefined) === undefined || mem.absent?.foreignPid === true
-        ? "nobody"
-        : "other"
-  if (counted !== undefined && (mem.adopted || jobWasThere(run, history)))
-    yield* countNotFound(run, mem, now, counted.pid, about)
-  const claimedAt = history.claims.at(-1)?.at
-  // What another kind of agent claimed is never handed back.
-  const old = claimedAt === undefined ? run.state_type !== "PENDING" : seenAt - claimedAt > launchDeadline
-  const searched = mem.absent !== undefined && mem.absent.lastAt - mem.absent.firstAt >= apart
-  return { _tag: "Absent", gone: mem.notFound.gone, provenAbsent: old && searched, whose, strays }
-})
-
-/**
- * That a job existed is sure once the run left PENDING. Before that, a PID proves it only when it can be of no earlier
- * attempt.
- */
-const jobWasThere = (run: FlowRun, { claims }: History): boolean =>
-  claims.length > 0 &&
-  (run.state_type !== "PENDING" ||
-    (claims.length === 1 && parseInfrastructurePid(run.infrastructure_pid ?? "") !== undefined))
-
-/** One look in each monitor interval. After the last, the job executions must not show the job as alive either. */
-const countNotFound = Effect.fnUntraced(function* (
-  run: FlowRun,
-  mem: AttemptMemory,
-  now: number,
-  pid: InfrastructurePid | undefined,
-  about: About
-): Effect.fn.Return<void, ApiError, Environment> {
-  const { monitorInterval } = yield* RunsConfig
-  const { gone, lastAt, looks } = mem.notFound
-  if (gone || (looks > 0 && now - lastAt < monitorInterval * 0.9)) return
-  mem.notFound = { looks: Math.min(looks + 1, looksUntilGone), lastAt: now, gone: false }
-  yield* say(
-    "warning",
-    "Sync CPLN→Prefect",
-    { ...about, gvc: pid?.gvc, workload: pid?.workload, command: pid?.commandId },
-    `Got 404 (${mem.notFound.looks}/${looksUntilGone}): ${pid === undefined ? "no job of this run is found" : "the command does not exist"}.`
-  )
-  if (mem.notFound.looks < looksUntilGone) return
-  const place = pid === undefined ? undefined : yield* placeFromText(run.infrastructure_pid ?? "")
-  const listed =
-    pid === undefined || place === undefined || place === "no credential"
-      ? undefined
-      : yield* executionOf(place, pid.commandId)
-  if (listed === undefined || isOver(listed.execution)) mem.notFound = { ...mem.notFound, gone: true }
-})

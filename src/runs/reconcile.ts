@@ -48,10 +48,10 @@ const launcherWrites = 5_000
 /** An answer has the time at which it was sent: what it tells may be so much older, in ms. */
 const answersTake = 3_000
 
-/** `bulk` are the run's live commands as the bulk queries saw them; none where they were not asked. */
+/** `bulk` are the run's live commands as the bulk queries saw them, none where they were not asked; or why they could not. */
 export const reconcile = Effect.fn("runs.reconcile")(function* (
   seen: Seen<FlowRun>,
-  bulk: Bulk
+  bulk: Bulk | ApiError
 ): Effect.fn.Return<Outcome | undefined, ApiError, ReconcileEnvironment> {
   const board = yield* Board
   const run = seen.value
@@ -64,7 +64,11 @@ export const reconcile = Effect.fn("runs.reconcile")(function* (
   )
 })
 
-const reconcileEntered = Effect.fnUntraced(function* (seen: Seen<FlowRun>, bulk: Bulk, memory: RunMemory) {
+const reconcileEntered = Effect.fnUntraced(function* (
+  seen: Seen<FlowRun>,
+  bulk: Bulk | ApiError,
+  memory: RunMemory
+) {
   const run = seen.value
   const brake = yield* Brake
   // It is there: what got 404 before was no deletion.

@@ -187,7 +187,7 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   {
     name: "a hand-back without proof of absence",
     promise: "I1",
-    file: "src/runs/look.ts",
+    file: "src/runs/absence.ts",
     from: "provenAbsent: old && searched",
     to: "provenAbsent: true"
   },
@@ -218,13 +218,13 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "no answer counts as absence",
     promise: "I7",
     file: "src/runs/look.ts",
-    from: 'Effect.succeed<Look>({ _tag: "Unreachable", why: error.message, kind: error._tag })',
+    from: "Effect.succeed(unreachable(error))",
     to: 'Effect.succeed<Look>({ _tag: "Absent", gone: error.message !== "", provenAbsent: true, whose: "ours", strays: [] })'
   },
   {
     name: "gone after one look",
     promise: "I7",
-    file: "src/runs/look.ts",
+    file: "src/runs/absence.ts",
     from: "export const looksUntilGone = 5",
     to: "export const looksUntilGone = 1"
   },
