@@ -8,7 +8,7 @@
 import { Duration, Effect, Semaphore } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
-import { type ApiError, Unavailable } from "../http/errors.ts"
+import { type ApiError, isTransient, Unavailable } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
@@ -135,13 +135,16 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   }
 })
 
-/** Its live jobs; where one of its workloads did not answer, that: asked again for each run, it would hold up all others. */
+/**
+ * Its live jobs; where one of its workloads gave no answer, that: waited for again with each run, it would hold up all
+ * others. One that refuses does so quickly, and may still answer for a single job.
+ */
 const seenOf = Effect.fnUntraced(function* (run: FlowRun, { byRun, unreachable }: Jobs) {
   const bulk = byRun.get(run.id)
   if (bulk !== undefined || unreachable.size === 0) return bulk
   return (yield* placesOf(run))
     .map((place) => unreachable.get(placeKey(place)))
-    .find((error) => error !== undefined)
+    .find((error) => error !== undefined && isTransient(error))
 })
 
 /** One query per workload; a workload that is gone has no jobs, one that does not answer is unreachable. */
