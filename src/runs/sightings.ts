@@ -5,7 +5,7 @@
  * Invariant: a workload that this process never looked at is looked at before the first claim that goes there; after that
  * the watch keeps what is known of it, so that a launch costs no request.
  */
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Cache, Context, Data, Duration, Effect, Layer } from "effect"
 import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
@@ -21,6 +21,9 @@ export const liveJobs: ReadonlyArray<Term> = [
   { op: "!=", property: "lifecycleStage", value: "cancelled" },
   { op: "exists", tag: runTag }
 ]
+
+/** Equal places are one entry. */
+class Looked extends Data.Class<Place> {}
 
 /** Workloads that are remembered as looked at; one that is forgotten is looked at again. */
 const mostLookedAt = 20_000
@@ -41,7 +44,6 @@ export class Sightings extends Context.Service<
     Effect.gen(function* () {
       const lookedAt = new Set<string>()
       const live = new Map<string, { readonly place: Place; readonly runIds: ReadonlySet<string> }>()
-      const one = yield* Semaphore.make(1)
 
       const note = (place: Place, runIds: ReadonlySet<string>): void => {
         const key = placeKey(place)
@@ -51,18 +53,26 @@ export class Sightings extends Context.Service<
         else live.set(key, { place, runIds })
       }
 
-      return Sightings.of({
-        note,
-        of: (runId) => [...live.values()].flatMap(({ place, runIds }) => (runIds.has(runId) ? [place] : [])),
-        lookOnce: Effect.fnUntraced(function* (place) {
-          if (lookedAt.has(placeKey(place))) return
+      /** Many launches at once are one look, and each workload is waited for by its own alone. */
+      const looks = yield* Cache.makeWith(
+        Effect.fnUntraced(function* (place: Looked) {
           const seen = yield* Commands.use((commands) => commands.find(place.workload, liveJobs)).pipe(
             Effect.map(({ value }) => value),
             Effect.catchTag("NotFound", () => Effect.succeed([])),
             at(place.access)
           )
           note(place, new Set(seen.flatMap((command) => tagOf(command, runTag) ?? [])))
-        }, one.withPermit)
+        }),
+        { capacity: mostLookedAt, timeToLive: () => Duration.zero }
+      )
+
+      return Sightings.of({
+        note,
+        of: (runId) => [...live.values()].flatMap(({ place, runIds }) => (runIds.has(runId) ? [place] : [])),
+        lookOnce: (place) =>
+          Effect.suspend(() =>
+            lookedAt.has(placeKey(place)) ? Effect.void : Cache.get(looks, new Looked(place))
+          )
       })
     })
   )
