@@ -229,6 +229,8 @@ const demo = Effect.fnUntraced(function* () {
         `  Control Plane   ${cpln.url}  (token ${cpln.token})`,
         `  agent's output  ${agent.logFile}`,
         `  run one more    PREFECT_API_URL=${prefect.api} ${join(venv.bin, "prefect")} deployment run completes/folder`,
+        "To try dist/agent explain RUN, plan, cleanup, blocks and the like with it, in another terminal:",
+        `  export PREFECT_API_URL=${prefect.api} CPLN_ENDPOINT=${cpln.url} CPLN_TOKEN=${cpln.token}`,
         `Ctrl-C, or kill ${process.pid}, stops it all and removes ${folder}`
       ].join("\n")
     )

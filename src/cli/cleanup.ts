@@ -72,12 +72,12 @@ const order: ReadonlyArray<Outcome> = ["deleted", "would be deleted", "failed", 
 const lineOf = ({ gvc, kind, name, outcome, why }: Cleaned): string =>
   `${outcome.padEnd(16)}  ${kind === "workload" ? "" : `${kind} of `}${gvc}/${name}: ${why}`
 
-const summaryOf = (cleaned: ReadonlyArray<Cleaned>): string => {
+const summaryOf = (cleaned: ReadonlyArray<Cleaned>, place: string): string => {
   const counts = order.flatMap((outcome) => {
     const count = cleaned.filter((each) => each.outcome === outcome).length
     return count === 0 ? [] : [`${count} ${outcome === "stays" ? "stay" : outcome}`]
   })
-  return counts.length === 0 ? "This pool has no workload there." : `${counts.join(", ")}.`
+  return counts.length === 0 ? `This pool has no workload in ${place}.` : `${counts.join(", ")}.`
 }
 
 const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Config.Infer<typeof flags>) {
@@ -90,7 +90,7 @@ const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Confi
   const name = input.pool.value
   const isText = input.output === "text"
   const named = (flag: Option.Option<string>) => nameOfLink(Option.getOrUndefined(flag))
-  const cleaned = yield* Effect.gen(function* () {
+  const { cleaned, place } = yield* Effect.gen(function* () {
     const prefect = yield* Prefect
     const pool = yield* prefect.readWorkPool(name).pipe(
       Effect.catchTag("NotFound", () =>
@@ -110,7 +110,7 @@ const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Confi
       pool
     )
     const ttl = Duration.toMillis(Duration.hours(settings.cleanupTtl))
-    return yield* cleanUpOnce({
+    const cleaned = yield* cleanUpOnce({
       rules: { pool: pool.name, poolId: pool.id, ttl, apart: looksApart(ttl) },
       corners: [corner],
       identities: settings.identities,
@@ -130,12 +130,13 @@ const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Confi
           })
       )
     )
+    return { cleaned, place: `GVC "${corner.gvc}" of org "${corner.access.org}"` }
   }).pipe(Effect.provide(yield* clients(prefectSettings, environment, settings)))
   if (isText) {
     for (const outcome of order) {
       for (const each of cleaned) if (each.outcome === outcome) yield* Console.log(lineOf(each))
     }
-    yield* Console.log(summaryOf(cleaned))
+    yield* Console.log(summaryOf(cleaned, place))
   } else {
     yield* Console.log(JSON.stringify({ pool: name, dryRun: input.dryRun, found: cleaned }, null, 2))
   }

@@ -43,7 +43,8 @@ export const readTemplate = Effect.fn("cli.readTemplate")(function* (path: strin
       () =>
         new CannotStart({
           reason: `The base job template ${path} cannot be read as a JSON object.`,
-          remedy: "Give a file like the one that `agent pool create --help` speaks of."
+          remedy:
+            "Give a file with `variables` and `job_configuration`: `prefect work-pool inspect POOL` shows those of a pool as its base_job_template."
         })
     )
   )

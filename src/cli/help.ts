@@ -1,9 +1,9 @@
 /**
  * The help text: one line per flag, within 80 columns, so that it fits a screen; `agent start --help` also names the
- * environment variables.
+ * environment variables. A wrong command line is answered on stderr alone.
  */
-import { Option } from "effect"
-import { CliOutput } from "effect/cli"
+import { Console, Layer, Option } from "effect"
+import { type CliError, CliOutput } from "effect/cli"
 import type { FlagDoc, HelpDoc } from "effect/cli/HelpDoc"
 
 const width = 80
@@ -84,8 +84,35 @@ const wrapped = (text: string, columns: number): ReadonlyArray<string> => {
 
 const wrap = (text: string): string => wrapped(text, width).join("\n")
 
-export const layer = CliOutput.layer({
-  ...CliOutput.defaultFormatter({ colors: false }),
-  formatHelpDoc,
-  formatVersion: (name, version) => `${name} ${version}`
+/** The word behind a flag that does not exist is its value, seldom a command: it is not complained of as one. */
+const worthTelling = (errors: ReadonlyArray<CliError.NonShowHelpErrors>) =>
+  errors.some((each) => each._tag === "UnrecognizedOption")
+    ? errors.filter((each) => each._tag !== "UnknownSubcommand")
+    : errors
+
+/**
+ * A command line that is wrong gets what is wrong and where the help is, on stderr: the whole help would push the error
+ * off the screen, and stdout may lead into another program.
+ */
+const presenter = CliOutput.layerPresenter({
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error(
+          [
+            ...worthTelling(event.errors).map(
+              ({ message }) => `agent: ${message.replace(/\n+/gu, "\n").trimEnd()}`
+            ),
+            `  See: ${event.commandPath.join(" ")} --help`
+          ].join("\n")
+        )
+      : CliOutput.defaultPresenter.present(event)
 })
+
+export const layer = Layer.merge(
+  presenter,
+  CliOutput.layer({
+    ...CliOutput.defaultFormatter({ colors: false }),
+    formatHelpDoc,
+    formatVersion: (name, version) => `${name} ${version}`
+  })
+)

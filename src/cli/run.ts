@@ -18,7 +18,7 @@ export const run = <N extends string, I, C, E, R>(command: Command.Command<N, I,
       Layer.mergeAll(Help.layer, CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
     ),
     Effect.provide(platform),
-    // `agent pool` alone asks for help; with a usage error the help has been printed too, and the exit code stays 1.
+    // `agent pool` alone asks for help; a usage error has been told by then, and the exit code stays 1.
     Effect.catchIf(
       (error) => isHelp(error) && error.errors.length === 0,
       () => Effect.void

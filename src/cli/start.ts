@@ -37,20 +37,21 @@ const randomSuffix = Effect.map(
 const secret = (text: string | undefined) => (text === undefined ? undefined : Redacted.make(text))
 
 const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.Infer<typeof flags>) {
+  if (Option.isNone(input.pool)) {
+    return yield* new CannotStart({
+      reason: "No work pool was named.",
+      remedy: "Start with: agent --pool NAME   (see agent --help)"
+    })
+  }
+  const pool = input.pool.value
   const { environment, prefectSettings, settings } = yield* readSettings(given(input))
   yield* Effect.gen(function* () {
     // First of all, so that a probe finds it; what is launched once and left needs none.
     if (!settings.runOnce) yield* startStatus(settings.listen, secret(settings.listenToken))
-    if (Option.isNone(input.pool)) {
-      return yield* new CannotStart({
-        reason: "No work pool was named.",
-        remedy: "Start with: agent --pool NAME   (see agent --help)"
-      })
-    }
     const injected = injectedFrom(environment)
     const workerName = settings.name ?? `cpln-${host.name()}-${yield* randomSuffix}`
     const options: AgentOptions = {
-      pool: input.pool.value,
+      pool,
       queues: input.queues,
       // A pool is written nowhere in observe mode: one that is missing is said to be missing.
       createPool: settings.createPool && !settings.observe,

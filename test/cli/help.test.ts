@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer } from "effect"
 import { CliConfig, Command, GlobalFlag } from "effect/cli"
 import { TestConsole } from "effect/testing"
 import * as Help from "../../src/cli/help.ts"
@@ -10,11 +10,15 @@ import { type Setting, settings } from "../../src/settings.ts"
 
 const agent = Command.runWith(root.pipe(Command.withSubcommands([start, pool])), { version: "1.2.3" })
 
-/** What a person sees on the terminal. */
-const shown = (...args: ReadonlyArray<string>) =>
+const streams = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
-    yield* Effect.exit(agent(args))
-    return [...(yield* TestConsole.logLines), ...(yield* TestConsole.errorLines)].map(String).join("\n")
+    const exit = yield* Effect.exit(agent(args))
+    const text = (lines: ReadonlyArray<unknown>) => lines.map(String).join("\n")
+    return {
+      failed: Exit.isFailure(exit),
+      out: text(yield* TestConsole.logLines),
+      err: text(yield* TestConsole.errorLines)
+    }
   }).pipe(
     Effect.provide(
       Layer.mergeAll(
@@ -24,6 +28,10 @@ const shown = (...args: ReadonlyArray<string>) =>
       )
     )
   )
+
+/** What a person sees on the terminal. */
+const shown = (...args: ReadonlyArray<string>) =>
+  Effect.map(streams(...args), ({ err, out }) => `${out}${err}`)
 
 const all = Object.values(settings) as ReadonlyArray<Setting<unknown>>
 
@@ -56,3 +64,30 @@ it.effect("agent --version says name and version in one line", () =>
     expect((yield* shown("--version")).trim()).toBe("agent 1.2.3")
   })
 )
+
+describe("a wrong command line", () => {
+  it.effect("is told on stderr alone, shortly, and says where the help of that command is", () =>
+    Effect.gen(function* () {
+      expect(yield* streams("pool", "create", "--locatoin", "x", "cpln")).toEqual({
+        failed: true,
+        out: "",
+        err: "agent: Unrecognized flag: --locatoin in command agent pool create\n  Did you mean this?\n    --location\n  See: agent pool create --help"
+      })
+    })
+  )
+
+  it.effect("does not take the value of an unknown flag for a command", () =>
+    Effect.gen(function* () {
+      const { err } = yield* streams("--pol", "cpln")
+      expect(err).toContain("--pol in command agent")
+      expect(err).not.toContain("cpln")
+    })
+  )
+
+  it.effect("without a pool is told before anything is begun", () =>
+    Effect.gen(function* () {
+      const { failed, out } = yield* streams("start")
+      expect({ failed, out }).toEqual({ failed: true, out: "" })
+    })
+  )
+})
