@@ -259,7 +259,7 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
   const found = yield* prefect.findRuns({ ids })
   yield* Effect.forEach(
     found.value.filter((run) => run.work_pool_id === poolId),
-    (run) => oneRun({ value: run, at: found.at }, jobs.byRun.get(run.id)),
+    (run) => Effect.flatMap(seenOf(run, jobs), (bulk) => oneRun({ value: run, at: found.at }, bulk)),
     { concurrency, discard: true }
   )
   const seen = new Set(found.value.map((run) => run.id))

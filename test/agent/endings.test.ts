@@ -569,40 +569,44 @@ describe("a paused run", () => {
 })
 
 describe("a job that failed", () => {
-  scenario("ends its run in time beside a hundred runs whose workload hangs", (world) =>
-    Effect.gen(function* () {
-      const job = yield* runningJob(world)
-      const hanging = yield* world.addWorkload("w2")
-      for (let n = 1; n <= 100; n++) {
-        const transition = `h${n}`
-        const command = yield* world.addCommand(hanging, transition, {
-          tags: { "prefect.io/attempt": attemptOf(transition) }
-        })
-        yield* world.addRun(transition, {
-          run_count: 1,
-          start_time: new Date(begin).toISOString(),
-          infrastructure_pid: pid("w2", command),
-          history: [claimState(transition, { where: whereOf("w2") })],
-          state: stateAt(begin, "RUNNING")
-        })
-      }
-      yield* startAgent(world, "agent-a")
-      yield* pass("30 seconds")
-      const back = world.faults.on(
-        ({ service, subject }) => service === "Control Plane" && subject === "w2",
-        { kind: "timeout", lands: "never" },
-        1e9
-      )
-      yield* pass("3 minutes")
-      yield* world.setStage(job, "failed", 1)
-      yield* pass("1 minute")
-      expect(world.stateOf("r1")).toBe("CRASHED")
-      back()
-      yield* pass("2 minutes")
-      expect(Array.from({ length: 100 }, (_, n) => world.stateOf(`h${n + 1}`))).toEqual(
-        Array.from({ length: 100 }, () => "RUNNING")
-      )
-      expect(world.stopped()).toEqual([])
-    })
-  )
+  for (const type of ["RUNNING", "FAILED"]) {
+    scenario(`ends its run in time beside a hundred ${type} runs whose workload hangs`, (world) =>
+      Effect.gen(function* () {
+        const job = yield* runningJob(world)
+        const hanging = yield* world.addWorkload("w2")
+        for (let n = 1; n <= 100; n++) {
+          const transition = `h${n}`
+          const command = yield* world.addCommand(hanging, transition, {
+            tags: { "prefect.io/attempt": attemptOf(transition) }
+          })
+          yield* world.addRun(transition, {
+            run_count: 1,
+            start_time: new Date(begin).toISOString(),
+            infrastructure_pid: pid("w2", command),
+            history: [claimState(transition, { where: whereOf("w2") })],
+            state: stateAt(begin, type)
+          })
+        }
+        // Those that are over are being stopped by then, and live on.
+        world.platform.vainStops = 1e9
+        yield* startAgent(world, "agent-a")
+        yield* pass("4 minutes")
+        const back = world.faults.on(
+          ({ service, subject }) => service === "Control Plane" && subject === "w2",
+          { kind: "timeout", lands: "never" },
+          1e9
+        )
+        yield* pass("3 minutes")
+        yield* world.setStage(job, "failed", 1)
+        yield* pass("1 minute")
+        expect(world.stateOf("r1")).toBe("CRASHED")
+        back()
+        yield* pass("2 minutes")
+        expect(Array.from({ length: 100 }, (_, n) => world.stateOf(`h${n + 1}`))).toEqual(
+          Array.from({ length: 100 }, () => type)
+        )
+        expect(world.stopped()).not.toContain(job)
+      })
+    )
+  }
 })
