@@ -80,5 +80,8 @@ export const root = Command.make("agent", flags, handler).pipe(
 )
 
 export const start = Command.make("start", flags, handler).pipe(
-  Command.withDescription("Start the agent; the same as `agent` with these flags.")
+  Command.withDescription(
+    "Start the agent; the same as `agent` with these flags. The Prefect server comes from PREFECT_API_URL, PREFECT_API_KEY and PREFECT_API_AUTH_STRING, or the active Prefect profile; Control Plane from CPLN_TOKEN, CPLN_ENDPOINT, CPLN_ORG, CPLN_GVC and CPLN_LOCATION."
+  ),
+  Command.withShortDescription("The same as `agent`; its help names the environment variables too")
 )

@@ -2,7 +2,7 @@
  * `npm run simulate`: plays worlds full of trouble, audits each, and shows that the audit would notice.
  *
  *   npm run simulate -- --seeds N        that many worlds, and the regressions first
- *                       --seed S         the first seed; 1 unless given. Alone: this one world, with its story
+ *                       --seed S         the first seed; 1 unless given. Alone: this one world
  *                       --replicas K     in every world; drawn by the seed unless given
  *                       --mutants        every mutant of the program has to be caught
  *                       --workers W      processes at once; as many as there are cores
@@ -10,8 +10,9 @@
  *                       --mutant NAME    with one mutant of the program
  *   npm run simulate -- --replay FILE    decides a recorded flight anew; exit code 1 when a decision differs
  *
- * The last line is `N seeds, N run-lives, N violations, … s`; the exit code is 1 on any violation, on a mutant that was not
- * caught, and, with 500 seeds or more, on a kind of trouble that never happened.
+ * The last line is `N seeds, N run-lives, N violations, … s`; a world that broke a promise is told with its story. The exit
+ * code is 1 on any violation, on a mutant that was not caught, and, with 500 seeds or more, on a kind of trouble that never
+ * happened.
  */
 import { readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
@@ -26,12 +27,38 @@ import { writeTold } from "./told.ts"
 import type { Task } from "./worker.ts"
 
 const print = (line: string) => console.log(line)
-const given = options(["seeds", "seed", "replicas", "plan", "mutant", "workers", "replay"], ["mutants"])
+/** The text at the top of this file is the help. */
+const usage = (): string =>
+  readFileSync(new URL(import.meta.url), "utf8")
+    .slice("/**\n".length)
+    .split("\n */")[0]!
+    .replace(/^ \* ?/gmu, "")
+
+const refuse = (error: unknown): never => {
+  console.error(
+    `${error instanceof Error ? error.message : String(error)}\n  See: npm run simulate -- --help`
+  )
+  process.exit(1)
+}
+
+const read = () =>
+  options(["seeds", "seed", "replicas", "plan", "mutant", "workers", "replay"], ["mutants", "help"])
+const given = ((): ReturnType<typeof read> => {
+  try {
+    return read()
+  } catch (error) {
+    return refuse(error)
+  }
+})()
+if (given.help === true) {
+  print(usage())
+  process.exit(0)
+}
 const whole = (name: "seeds" | "seed" | "replicas" | "workers"): number | undefined => {
   const text = given[name]
   if (text === undefined) return undefined
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} needs a whole number, not ${text}`)
+  if (!Number.isInteger(value) || value < 0) refuse(`--${name} needs a whole number, not ${text}`)
   return value
 }
 
