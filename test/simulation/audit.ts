@@ -6,10 +6,16 @@
 import type { Evidence } from "./evidence.ts"
 import type { Check, Violation } from "./promise.ts"
 import { promisesOfAgents } from "./promises-of-agents.ts"
+import { promisesOfClaims } from "./promises-of-claims.ts"
 import { promisesOfJobs } from "./promises-of-jobs.ts"
 import { promisesOfRuns } from "./promises-of-runs.ts"
 
-export const checks: ReadonlyArray<Check> = [...promisesOfRuns, ...promisesOfJobs, ...promisesOfAgents]
+export const checks: ReadonlyArray<Check> = [
+  ...promisesOfRuns,
+  ...promisesOfClaims,
+  ...promisesOfJobs,
+  ...promisesOfAgents
+]
 
 /**
  * The server's records of runs are others than before: what is asked of a run's states has no answer then, and the world

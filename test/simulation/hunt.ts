@@ -11,15 +11,21 @@ import type { Result } from "./simulate.ts"
 import { special } from "./special.ts"
 import type { Task } from "./worker.ts"
 
-/** Further seeds that are tried for one that its own seed does not catch any more. */
-const mostTried = 120
+/** Further seeds that are tried for one that its own world does not catch any more. */
+const mostTried = 60
 
+/** Its own world first, then those that were thought out for others, and then worlds by chance. */
 const worldsFor = function* (mutant: Mutant): Iterable<Task> {
   const known = caughtBy[mutant.name]
-  if (mutant.world !== undefined) return yield { plan: special[mutant.world] }
-  if (known !== undefined) yield { play: known, replicas: undefined }
+  if (typeof known === "number") yield { play: known, replicas: undefined }
+  else if (known !== undefined) yield { plan: special[known] }
+  for (const [name, plan] of Object.entries(special)) if (name !== known) yield { plan }
   for (let seed = 1; seed <= mostTried; seed++) yield { play: seed, replicas: undefined }
 }
+
+/** As `caughtBy` names it. */
+const worldOf = (seed: number): string =>
+  Object.entries(special).find(([, plan]) => plan.seed === seed)?.[0] ?? `seed ${seed}`
 
 const hunt = async (mutant: Mutant): Promise<Result | undefined> => {
   let caught: Result | undefined
@@ -52,7 +58,7 @@ export const huntMutants = async (
         continue
       }
       const first = caught.violations.find(({ promise }) => promise === mutant.promise)
-      print(`mutant "${mutant.name}" -> seed ${caught.seed} -> ${first?.promise}: ${first?.what}`)
+      print(`mutant "${mutant.name}" -> ${worldOf(caught.seed)} -> ${first?.promise}: ${first?.what}`)
     }
   }
   await Promise.all(Array.from({ length: workers }, one))

@@ -4,7 +4,6 @@
  * Invariant: `from` occurs exactly once in the file, and the changed file is a program that runs.
  */
 import type { PromiseId } from "./promise.ts"
-import type { World } from "./special.ts"
 
 export interface Mutant {
   readonly name: string
@@ -13,8 +12,6 @@ export interface Mutant {
   readonly file: string
   readonly from: string
   readonly to: string
-  /** The one world in which it shows, where the worlds of the seeds have no room for it. */
-  readonly world?: World
 }
 
 export const mutants: ReadonlyArray<Mutant> = [
@@ -37,8 +34,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     promise: "I2",
     file: "src/runs/start.ts",
     from: "searchByAttempt(launch, doubtHorizon, launchDeadline)",
-    to: 'Effect.succeed({ _tag: "Nothing" } as Search)',
-    world: "doubts"
+    to: 'Effect.succeed({ _tag: "Nothing" } as Search)'
   },
   {
     name: "CANCELLED before the job is over",
@@ -51,8 +47,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     to: `    case "Pending":
     case "MainEnded":
     case "Stopping":
-      return propose("CANCELLED", "the run was cancelled")`,
-    world: "cancels"
+      return propose("CANCELLED", "the run was cancelled")`
   },
   {
     name: "CANCELLED although another job lives",
@@ -87,16 +82,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     promise: "I9",
     file: "src/agent/deleted.ts",
     from: "Effect.map((read) => read.id === poolId)",
-    to: 'Effect.map((read) => read.id !== "")',
-    world: "poolReplaced"
+    to: 'Effect.map((read) => read.id !== "")'
   },
   {
     name: "no brake",
     promise: "I9",
     file: "src/runs/brake.ts",
     from: "allows: (runId) => permitted.has(runId) && wants.has(runId)",
-    to: "allows: (runId) => wants.has(runId)",
-    world: "emptied"
+    to: "allows: (runId) => wants.has(runId)"
   },
   {
     name: "a drain that stops jobs",
@@ -186,7 +179,7 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   },
   {
     name: "a hand-back without proof of absence",
-    promise: "I1",
+    promise: "I2",
     file: "src/runs/absence.ts",
     from: "provenAbsent: old && searched",
     to: "provenAbsent: true"
@@ -196,16 +189,14 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     promise: "I2",
     file: "src/runs/decide.ts",
     from: 'return wait("the job waits for its own retry")',
-    to: "return claimable(false)",
-    world: "retries"
+    to: "return claimable(false)"
   },
   {
     name: "the lost answer of a claim is a lost claim",
     promise: "I1",
     file: "src/runs/claim.ts",
     from: "if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)",
-    to: 'if (state?.state_details?.transition_id === transitionId) return yield* new ClaimLost({ reason: "" })',
-    world: "lostAnswers"
+    to: 'if (state?.state_details?.transition_id === transitionId) return yield* new ClaimLost({ reason: "" })'
   },
   {
     name: "strays live on",
@@ -243,11 +234,13 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     to: "export const proofHolds = 500_000"
   },
   {
-    name: "runs of every pool",
+    name: "runs of every pool, whoever's they are",
     promise: "I9",
     file: "src/agent/watch.ts",
-    from: "const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })",
-    to: "const open = yield* prefect.findRuns({ stateTypes: openTypes })"
+    from: `runs.filter((run) => run.work_pool_id === poolId)
+  const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })`,
+    to: `runs.filter((run) => poolId !== run.id)
+  const open = yield* prefect.findRuns({ stateTypes: openTypes })`
   },
   {
     name: "a watch that never idles",
@@ -289,7 +282,29 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     promise: "I4",
     file: "src/prefect/pages.ts",
     from: "if (value.length < pageSize || rows.size === before)",
-    to: "if (value.length <= pageSize || rows.size === before)",
-    world: "crowded"
+    to: "if (value.length <= pageSize || rows.size === before)"
+  },
+  {
+    name: "clean-up counts from the start",
+    promise: "I9",
+    file: "src/runs/idleness.ts",
+    from: `timeOf(command.lastModified) ?? timeOf(command.created)),
+    ...executions.map((each) => timeOf(each.completionTime) ?? timeOf(each.startTime))`,
+    to: `timeOf(command.created)),
+    ...executions.map((each) => timeOf(each.startTime))`
+  },
+  {
+    name: "a stop that the history does not speak for",
+    promise: "I9",
+    file: "src/runs/grounds.ts",
+    from: 'if (!known) return "went back"',
+    to: 'if (known === undefined) return "went back"'
+  },
+  {
+    name: "another agent's job is stopped",
+    promise: "I9",
+    file: "src/runs/grounds.ts",
+    from: 'if (!isOver(run)) return "another agent\'s job is not stopped before its run is over"',
+    to: 'if (isOver(run) && run.id === "") return "another agent\'s job"'
   }
 ]

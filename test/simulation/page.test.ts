@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
+import { caughtBy } from "./caught.ts"
 import { mutants } from "./mutants.ts"
 import { page, promises } from "./page.ts"
 
@@ -21,6 +22,10 @@ describe("docs/promises.md", () => {
 })
 
 describe("a mutant", () => {
+  it("has a world that is known to catch it, and nothing else has", () => {
+    expect(Object.keys(caughtBy).sort()).toEqual(mutants.map(({ name }) => name).sort())
+  })
+
   for (const { file, from, name } of mutants) {
     it(`is of the source as it is: ${name}`, () => {
       expect(read(file).split(from)).toHaveLength(2)

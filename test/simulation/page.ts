@@ -5,7 +5,8 @@
  * test that is named.
  */
 import { checks } from "./audit.ts"
-import { mutants } from "./mutants.ts"
+import { caughtBy } from "./caught.ts"
+import { type Mutant, mutants } from "./mutants.ts"
 import { regressions } from "./regressions.ts"
 
 interface Named {
@@ -110,6 +111,12 @@ export const promises: ReadonlyArray<Promised> = [
   }
 ]
 
+/** With the world that shows it. */
+const named = ({ name }: Mutant): string => {
+  const world = caughtBy[name]
+  return `${name} (${typeof world === "number" ? `seed ${world}` : `world ${world}`})`
+}
+
 const section = ({ id, tests, text }: Promised): ReadonlyArray<string> => {
   const own = checks.filter(({ promise }) => promise === id)
   const proving = mutants.filter(({ promise }) => promise === id)
@@ -120,9 +127,7 @@ const section = ({ id, tests, text }: Promised): ReadonlyArray<string> => {
     "",
     ...own.map(({ bound, name }) => `- The simulation: ${name}. Bound: ${bound}.`),
     ...tests.map(({ file, name }) => `- [${file}](../${file}): "${name}"`),
-    ...(proving.length === 0
-      ? []
-      : [`- Shown to be noticed with: ${proving.map(({ name }) => name).join("; ")}.`]),
+    ...(proving.length === 0 ? [] : [`- Shown to be noticed with: ${proving.map(named).join("; ")}.`]),
     ""
   ]
 }

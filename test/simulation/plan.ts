@@ -41,6 +41,8 @@ export interface PlannedSettings {
   readonly limit: number | undefined
   /** Jobs that absence may end in 15 minutes; undefined for the brake as it is usually set. */
   readonly maxDisruption: number | undefined
+  /** In hours; a day unless given, which no world lasts. */
+  readonly cleanupTtl?: number
 }
 
 export interface Plan {

@@ -59,6 +59,34 @@ const liveWorkIsNeverDeleted: Check = {
     })
 }
 
+/** In hours, unless the world says otherwise. */
+const usualTtl = 24
+
+const usedWorkloadsStay: Check = {
+  promise: "I9",
+  name: "a workload is deleted only when its last job has been over for the TTL",
+  bound:
+    "the TTL of clean-up, less 1.5 s for ages in whole seconds; from the end of the job, not from its start",
+  find: ({ entries, jobs, plan }) => {
+    const ttl = 3_600_000 * (plan.settings.cleanupTtl ?? usualTtl) - 1_500
+    return entries.flatMap((entry) => {
+      if (!byAgent(entry.by) || entry.what !== "workload deleted") return []
+      const used = jobs.find(
+        (job) => job.workload === entry.path && job.at <= entry.at && entry.at - job.over < ttl
+      )
+      return used === undefined
+        ? []
+        : [
+            {
+              at: entry.at,
+              runId: used.runId,
+              what: `${entry.by} deleted ${entry.name}, where ${used.id} was`
+            }
+          ]
+    })
+  }
+}
+
 const noJobForADatabase: Check = {
   promise: "I9",
   name: "a server that loses its runs costs no job",
@@ -214,6 +242,7 @@ const secretsStaySecret: Check = {
 export const promisesOfAgents: ReadonlyArray<Check> = [
   othersAreLeftAlone,
   liveWorkIsNeverDeleted,
+  usedWorkloadsStay,
   noJobForADatabase,
   noHotLoop,
   limitHolds,

@@ -4,69 +4,16 @@
  *
  * Invariant: with the program as it is each of them keeps every promise.
  */
-import type { Plan, PlannedEvent, PlannedRun, PlannedSettings } from "./plan.ts"
-
-export type World =
-  | "emptied"
-  | "poolReplaced"
-  | "restored"
-  | "split"
-  | "crowded"
-  | "doubts"
-  | "cancels"
-  | "lostAnswers"
-  | "retries"
-
-const runs = (count: number, seconds: number): ReadonlyArray<PlannedRun> =>
-  Array.from({ length: count }, (_, n) => ({
-    id: `r${n + 1}`,
-    due: n % 20,
-    retries: 0,
-    flow: { pending: 1, startUp: 1, runs: seconds, reports: "COMPLETED" as const }
-  }))
-
-const settings: PlannedSettings = {
-  interval: 60,
-  watchInterval: 5,
-  queryInterval: 4,
-  cancelInterval: 6,
-  cancelGrace: 20,
-  linger: 30,
-  mainLinger: 120,
-  settle: 60,
-  launchDeadline: 120,
-  doubtHorizon: 30,
-  startTimeout: 300,
-  limit: undefined,
-  maxDisruption: undefined
-}
-
-const world = (
-  seed: number,
-  planned: ReadonlyArray<PlannedRun>,
-  events: ReadonlyArray<PlannedEvent>,
-  more: Partial<Plan> = {}
-): Plan => ({
-  seed,
-  line: "3",
-  replicas: 2,
-  oneLink: false,
-  settings,
-  latency: { least: 5, most: 100 },
-  acceptsTwo: false,
-  clocks: [0, 0, 0, 0, 0],
-  stopping: { grace: 10, endsAs: "cancelled" },
-  runs: planned,
-  events,
-  peaceAt: 400,
-  ...more
-})
+import type { Plan } from "./plan.ts"
+import { claimWorlds } from "./special-claims.ts"
+import { lookWorlds } from "./special-looks.ts"
+import { again, runs, settings, world } from "./staged.ts"
 
 /** Longer than what goes wrong in them. */
 const long = 1_200
 const other = "5a1d8f0e-0000-4000-8000-000000000003"
 
-export const special: Readonly<Record<World, Plan>> = {
+const serverWorlds = {
   emptied: world(
     1_000_001,
     runs(8, long),
@@ -86,47 +33,43 @@ export const special: Readonly<Record<World, Plan>> = {
   split: world(1_000_004, runs(6, long), [
     { at: 100, event: { what: "database split", poolId: other, seconds: 200 } }
   ]),
-  doubts: world(
-    1_000_006,
-    runs(10, 60),
-    Array.from({ length: 10 }, (_, n) => ({
-      at: 2 * n,
-      event: { what: "late start" as const, lands: n % 2 === 0 ? 16_000 : 25_000 }
-    }))
-  ),
-  cancels: world(
-    1_000_007,
-    runs(16, 60).map((run) => ({ ...run, flow: { ...run.flow, pending: 20 } })),
-    Array.from({ length: 16 }, (_, n) => ({
-      at: 12 + 4 * n,
-      event: { what: "cancel" as const, run: `r${n + 1}`, force: true, legacy: false }
-    }))
-  ),
-  lostAnswers: world(
-    1_000_008,
-    runs(10, 60),
-    Array.from({ length: 10 }, (_, n) => ({
-      at: 2 * n,
-      event: {
-        what: "fault" as const,
-        call: "propose" as const,
-        fault: { kind: "reset", commit: "after" } as const,
-        times: 1
-      }
-    })),
-    { settings: { ...settings, launchDeadline: 300 } }
-  ),
-  retries: world(
-    1_000_009,
-    runs(10, 20).map((run) => ({ ...run, retries: 1, flow: { ...run.flow, reports: "FAILED" as const } })),
-    []
-  ),
+  // What is listed first lives on, so that the ends are on the second page.
   crowded: world(
     1_000_005,
-    runs(230, 60).map((run) => ({ ...run, flow: { ...run.flow, reports: "nothing" as const } })),
+    runs(230, long).map((run, n) =>
+      n < 205 ? run : { ...run, due: 20, flow: { ...run.flow, runs: 60, reports: "nothing" as const } }
+    ),
     [],
-    {
-      replicas: 1
-    }
-  )
-}
+    { replicas: 1, peaceAt: 700 }
+  ),
+  // Back to when the first job of each run was over, while its second one works.
+  wentBack: world(
+    1_000_010,
+    runs(4, 1_200).map((run) => ({ ...run, flow: { ...run.flow, runs: 60 } })),
+    [...again(4, 200), { at: 240, event: { what: "database restored" as const, ago: 60 } }],
+    { settings: { ...settings, maxDisruption: 1_000, mainLinger: 30 } }
+  ),
+  // A job of the Python agent whose run is being cancelled; a server of line 3 would end the run by itself.
+  reference: world(
+    1_000_011,
+    runs(2, 60),
+    [
+      { at: 20, event: { what: "job of the reference" as const, run: "reference-1" } },
+      { at: 40, event: { what: "cancel" as const, run: "reference-1", force: true, legacy: false } },
+      { at: 200, event: { what: "job vanishes" as const, run: "reference-1", listed: false } },
+      { at: 200, event: { what: "state forced" as const, run: "reference-1", type: "CANCELLED" as const } }
+    ],
+    { line: "2" }
+  ),
+  // One job that works for less than the TTL of half an hour, but ends long after it was started.
+  idle: world(1_000_012, runs(1, 1_500), [], {
+    replicas: 1,
+    settings: { ...settings, cleanupTtl: 0.5 },
+    peaceAt: 4_500
+  })
+} satisfies Readonly<Record<string, Plan>>
+
+const all = { ...serverWorlds, ...claimWorlds, ...lookWorlds }
+
+export type World = keyof typeof all
+export const special: Readonly<Record<World, Plan>> = all

@@ -55,6 +55,7 @@ describe("events of a world", () => {
     }
     // All but those that are only made on purpose.
     expect(eventNames.filter((name) => !seen.has(name))).toEqual([
+      "job of the reference",
       "database reset",
       "database restored",
       "database split",

@@ -6,7 +6,7 @@
 import { Clock, Effect } from "effect"
 import type { Command } from "../../../../src/cpln/schemas.ts"
 import { finalStages } from "../platform-model.ts"
-import { poolId, type World } from "../world.ts"
+import { location, pid, poolId, workload, type World } from "../world.ts"
 import { between, done, forSeconds, kind, oneOf, someRun } from "./kind.ts"
 
 /** Does something to the live job of the run or, where it has none, of another run of our pool. */
@@ -162,5 +162,32 @@ export const events = {
         () => void (world.platform.readyAfter = ready),
         () => void (world.platform.readyAfter = 0)
       )
+  }),
+
+  /** A run of our pool that the Python agent serves, with its job; its engine never says anything. Not drawn by chance. */
+  "job of the reference": kind<{ readonly run: string }>({
+    weight: 0,
+    draw: () => Effect.succeed({ run: "reference-1" }),
+    apply: ({ world }, { run }) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const theirs = workload("python-agent-job")
+        const tags = { "cpln/createdByPrefect": "true" }
+        world.platform.makeWorkload(now, "person", theirs, { tags, spec: {} })
+        const made = new Date(now).toISOString()
+        world.platform.addCommand(now, "person", theirs, {
+          id: `job-of-${run}`,
+          type: "runCronWorkload",
+          created: made,
+          lastModified: made,
+          lifecycleStage: "running",
+          tags: { "prefect.io/flow-run-id": run, "cpln/prefectAgent": "python-agent" },
+          spec: { location, containerOverrides: [{ name: "prefect-job", args: ["prefect"] }] },
+          status: { replica: `command-job-of-${run}-replica` }
+        })
+        yield* world.addRun(run, { infrastructure_pid: pid(theirs.name, `job-of-${run}`) })
+        yield* world.propose(run, "RUNNING", { force: true })
+        return true
+      })
   })
 } as const
