@@ -71,25 +71,31 @@ export const readToken = Effect.fn("cli.readToken")(function* (flags: Given) {
   const stdio = yield* Stdio.Stdio
   if (yield* stdio.stdinIsTerminal) {
     const typed = yield* Prompt.run(Prompt.Hidden({ message: "Control Plane token" }))
-    return { token: yield* checked(Redacted.value(typed), "what was typed"), from: "token as typed" }
+    return {
+      token: yield* checked(Redacted.value(typed), "what was typed", "nothing was typed"),
+      from: "token as typed"
+    }
   }
   const text = yield* stdio.stdin.pipe(
     Stream.decodeText(),
     Stream.mkString,
     Effect.orElseSucceed(() => "")
   )
-  return { token: yield* checked(text, "standard input"), from: "token from standard input" }
+  const empty = flags.tokenStdin
+    ? "standard input is empty"
+    : "CPLN_TOKEN is not set, and standard input is empty"
+  return { token: yield* checked(text, "standard input", empty), from: "token from standard input" }
 })
 
 /** A token is one word; files and shells add a line break at its end. */
-const checked = (text: string, where: string) => {
+const checked = (text: string, where: string, empty = "it is empty") => {
   const token = text.trim()
   if (/^[!-~]+$/u.test(token)) return Effect.succeed(Redacted.make(token))
   return Effect.fail(
     new CannotStart({
       reason:
         token === ""
-          ? "There is no Control Plane token: CPLN_TOKEN is not set, and standard input is empty."
+          ? `There is no Control Plane token: ${empty}.`
           : `There is no Control Plane token in ${where}: it holds more than one word, or a character that no token has.`,
       remedy: howToGive
     })
