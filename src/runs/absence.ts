@@ -62,7 +62,11 @@ export const absence = Effect.fnUntraced(function* (
   // What another kind of agent claimed is never handed back.
   const old = claimedAt === undefined ? run.state_type !== "PENDING" : seenAt - claimedAt > launchDeadline
   const searched = mem.absent !== undefined && mem.absent.lastAt - mem.absent.firstAt >= apart
-  return { _tag: "Absent", gone: mem.notFound.gone, provenAbsent: old && searched, whose, strays }
+  // What was started is never called unstarted: as for any job, only looks at the monitor interval tell that it is gone.
+  const wasStarted =
+    run.state_type === "PENDING" && jobWasThere(run, history) && mem.absent?.foreignPid !== true
+  const { gone } = mem.notFound
+  return { _tag: "Absent", gone, provenAbsent: old && searched && !wasStarted, whose, strays }
 })
 
 /**

@@ -155,3 +155,32 @@ describe("a retry that another agent starts between two looks, and whose PID is 
     })
   )
 })
+
+describe("two claims that were accepted at once", () => {
+  for (const named of ["first", "second"] as const) {
+    scenario(`whose jobs both came leave one of them, when the PID names the ${named}`, (world) =>
+      Effect.gen(function* () {
+        const ref = yield* world.addWorkload("w1")
+        const jobs = {
+          first: yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } }),
+          second: yield* world.addCommand(ref, "r1", {
+            tags: { "prefect.io/attempt": attemptOf("t2", begin + 1) },
+            created: begin + 5
+          })
+        }
+        yield* world.addRun("r1", {
+          infrastructure_pid: pid("w1", jobs[named]),
+          history: [claimState("t1", { where, agent: "agent-b" })],
+          state: claimState("t2", { where, at: begin + 1 })
+        })
+        yield* startAgent(world, "agent-a")
+        yield* pass("8 seconds")
+        yield* world.propose("r1", "RUNNING")
+        yield* pass("10 minutes")
+        expect(world.stopped()).toHaveLength(1)
+        expect(world.stateOf("r1")).toBe("RUNNING")
+        expect(world.stages("r1")).toContain("running")
+      })
+    )
+  }
+})

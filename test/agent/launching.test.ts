@@ -457,3 +457,23 @@ describe("runs that three agents launch and watch at the same time", () => {
     })
   )
 })
+
+describe("jobs that have not begun yet", () => {
+  scenario("and are in no list of the platform for a minute are not started a second time", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 60, pending: 600 })
+      const ids = ["r1", "r2", "r3"]
+      yield* Effect.forEach(ids, (id) => world.addRun(id))
+      yield* startAgent(world, "agent-a")
+      yield* pass("200 seconds")
+      const lists = world.faults.on(({ name }) => name === "find", { kind: "lost page", from: 0, to: 1 }, 1e9)
+      const reads = world.faults.on(({ name }) => name === "get", { kind: "status", status: 404 }, 1e9)
+      yield* pass("60 seconds")
+      lists()
+      reads()
+      yield* pass("15 minutes")
+      for (const id of ids) expect(world.types(id)).toEqual(["SCHEDULED", "PENDING", "RUNNING", "COMPLETED"])
+      for (const id of ids) expect(world.stages(id)).toEqual(["completed"])
+    })
+  )
+})
