@@ -67,6 +67,51 @@ export const lookWorlds = {
     ],
     { settings: { ...settings, maxDisruption: 1_000 } }
   ),
+  // For a while no list shows the jobs, and whoever asks for one gets no answer.
+  unanswered: world(
+    1_000_029,
+    runs(4, 300),
+    [
+      {
+        at: 60,
+        event: { what: "lost page" as const, call: "find" as const, from: 0, to: 1, times: 40 }
+      },
+      {
+        at: 60,
+        event: {
+          what: "fault" as const,
+          call: "get" as const,
+          fault: { kind: "503", commit: "never" } as const,
+          times: 200
+        }
+      }
+    ],
+    { settings: { ...settings, maxDisruption: 1_000 } }
+  ),
+  // Jobs go on for a minute after their report, and the agents' clocks are minutes off.
+  lastWords: world(
+    1_000_030,
+    runs(4, 30).map((run) => ({ ...run, flow: { ...run.flow, flush: 60 } })),
+    [],
+    { clocks: [240_000, -180_000, 0, 0, 0] }
+  ),
+  // Agents end and begin while jobs work.
+  drained: world(1_000_031, runs(4, 120), [
+    { at: 60, event: { what: "drain" as const, slot: 0 } },
+    { at: 80, event: { what: "drain" as const, slot: 1 } }
+  ]),
+  // The server of the runs is away for two minutes.
+  away: world(1_000_032, runs(4, 60), [
+    {
+      at: 30,
+      event: {
+        what: "outage" as const,
+        service: "Prefect" as const,
+        seconds: 120,
+        how: { kind: "refused" } as const
+      }
+    }
+  ]),
   // What fails turns out to have completed three seconds later.
   corrected: world(
     1_000_024,

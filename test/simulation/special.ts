@@ -29,6 +29,21 @@ const serverWorlds = {
     [{ at: 100, event: { what: "database reset", poolId: other } }],
     { settings: { ...settings, maxDisruption: 1_000 } }
   ),
+  poolDeleted: world(1_000_033, runs(6, long), [{ at: 100, event: { what: "pool deleted", poolId: null } }], {
+    settings: { ...settings, maxDisruption: 1_000 }
+  }),
+  poolMadeAnew: world(
+    1_000_034,
+    runs(6, long),
+    [{ at: 100, event: { what: "pool deleted", poolId: other } }],
+    { settings: { ...settings, maxDisruption: 1_000 } }
+  ),
+  // Some of its runs work, and the others go with it.
+  deploymentDeleted: world(
+    1_000_035,
+    runs(8, 100).map((run, n) => ({ ...run, due: 20 * n })),
+    [{ at: 70, event: { what: "deployment deleted" } }]
+  ),
   restored: world(1_000_003, runs(6, long), [{ at: 100, event: { what: "database restored", ago: 85 } }]),
   split: world(1_000_004, runs(6, long), [
     { at: 100, event: { what: "database split", poolId: other, seconds: 200 } }
