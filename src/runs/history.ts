@@ -72,13 +72,21 @@ export const holdsAttempt = ({ claims, handedBack }: History, command: Command):
   )
 }
 
-/** Attempts of commands that a later claim took over, by command id. */
-export const adoptions = ({ claims }: History): ReadonlyMap<string, string> =>
-  new Map(
-    claims.flatMap(({ adopts, at, transitionId }) =>
-      adopts === undefined ? [] : [[adopts, attemptId(at, transitionId)] as const]
-    )
+/** The attempt that a command counts for: that of a later claim which took it over, and of the last claim of a round. */
+export const attemptIn = ({ claims }: History): ((command: Command) => string) => {
+  const lastOf = new Map(claims.map((claim) => [claim.round, attemptId(claim.at, claim.transitionId)]))
+  const roundOf = new Map(
+    claims.flatMap(({ adopts, round, transitionId }) => [
+      [transitionId, round] as const,
+      ...(adopts === undefined ? [] : [[`adopts ${adopts}`, round] as const])
+    ])
   )
+  return (command) => {
+    const attempt = tagOf(command, attemptTag) ?? ""
+    const round = roundOf.get(`adopts ${command.id}`) ?? roundOf.get(transitionOf(attempt))
+    return (round === undefined ? undefined : lastOf.get(round)) ?? attempt
+  }
+}
 
 /** Every place that the PID and the claims name, once; `unreachable` are those for which there is no credential. */
 export const placesOf = Effect.fnUntraced(function* (

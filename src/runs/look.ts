@@ -21,7 +21,7 @@ import { absence, type Absent } from "./absence.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
-import { adoptions, type History, holdsAttempt, placesOf, readHistory, rivalsOf } from "./history.ts"
+import { attemptIn, type History, holdsAttempt, placesOf, readHistory, rivalsOf } from "./history.ts"
 import {
   attemptTag,
   type CurrentAttempt,
@@ -63,11 +63,12 @@ export const look = Effect.fn("runs.look")(
     const mem = attemptMemory(memory, run)
     const attempt = attemptOf(run)
     const sorted = sortOut(bulk, attempt)
-    // What lives may be an older attempt while the newer one is final already: the PID has to agree. A claim names its
-    // command, unless another was accepted at the same time, which only the history tells.
+    // What lives may be an older attempt while the newer one is final already: the PID has to agree, or the claim. Which of
+    // several counts only the history tells: claims may have been accepted at the same time.
     const agrees =
-      (attempt.transitionId !== undefined && sorted.strays.length === 0) ||
-      sorted.current?.command.id === parseInfrastructurePid(run.infrastructure_pid ?? "")?.commandId
+      sorted.strays.length === 0 &&
+      (attempt.transitionId !== undefined ||
+        sorted.current?.command.id === parseInfrastructurePid(run.infrastructure_pid ?? "")?.commandId)
     if (sorted.current !== undefined && agrees) return found(memory, sorted.current, sorted.strays)
     const final = mem.final
     // One that was claimed since, between two looks, may have the run by now: its PID is written after its start.
@@ -164,7 +165,7 @@ const search = Effect.fnUntraced(function* (
   const attempt = withRivals(attemptOf(run), history)
   if (attempt.transitionId !== undefined && bulk.some(isBeyond(history))) {
     // The database went back to before that attempt: it is the newest all the same.
-    const sorted = sortOut(bulk, { transitionId: undefined, adopted: undefined }, adoptions(history))
+    const sorted = sortOut(bulk, { transitionId: undefined, adopted: undefined }, attemptIn(history))
     if (sorted.current !== undefined) return found(memory, sorted.current, sorted.strays)
   }
   const byPid = yield* commandOfPid(run)
@@ -183,7 +184,7 @@ const search = Effect.fnUntraced(function* (
   const all = (yield* Effect.forEach(known, (place) => commandsOfRun(run.id, place), {
     concurrency: 4
   })).flat()
-  const sorted = sortOut(all, attempt, adoptions(history))
+  const sorted = sortOut(all, attempt, attemptIn(history))
   if (sorted.current !== undefined && !isReplaced(sorted.current, attempt, history)) {
     return found(memory, sorted.current, sorted.strays)
   }
@@ -230,15 +231,14 @@ const isBeyond = (history: History) => {
 }
 
 /** Whether no newer attempt than this command's was claimed. */
-const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, { claims }: History): boolean => {
+const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, history: History): boolean => {
   const transition = transitionOf(tagOf(command, attemptTag) ?? "")
+  const newest = history.claims.at(-1)
+  // With a rival there may be two commands: all of them have to be seen.
+  if (newest !== undefined && rivalsOf(history, newest.transitionId).length > 0) return false
   if (attempt.transitionId !== undefined) {
-    // With a rival there may be two commands: all of them have to be seen.
-    return (
-      attempt.rivals?.size === 0 && (transition === attempt.transitionId || command.id === attempt.adopted)
-    )
+    return transition === attempt.transitionId || command.id === attempt.adopted
   }
-  const newest = claims.at(-1)
   return newest === undefined || newest.transitionId === transition || newest.adopts === command.id
 }
 

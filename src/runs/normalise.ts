@@ -48,16 +48,18 @@ export interface Sorted {
   readonly strays: ReadonlyArray<Located>
 }
 
+const attemptTagOf = (command: Command): string => tagOf(command, attemptTag) ?? ""
+
 /**
- * `found` are those of one run, whatever their attempt, stage and place. `adopted` gives the attempt that took a command
- * over, by command id.
+ * `found` are those of one run, whatever their attempt, stage and place. `attemptOf` gives the attempt that a command
+ * counts for, which the run's history may tell better than its tag.
  */
 export const sortOut = (
   found: ReadonlyArray<Located>,
   attempt: CurrentAttempt,
-  adopted: ReadonlyMap<string, string> = new Map()
+  attemptOf: (command: Command) => string = attemptTagOf
 ): Sorted => {
-  const current = found.filter(currentAttempt(found, attempt, adopted)).sort(oldestFirst)[0]
+  const current = found.filter(currentAttempt(found, attempt, attemptOf)).sort(oldestFirst)[0]
   return {
     current,
     strays: found.filter((each) => each !== current && !isFinal(each.command))
@@ -68,17 +70,16 @@ export const sortOut = (
 const currentAttempt = (
   found: ReadonlyArray<Located>,
   { adopted, rivals, transitionId }: CurrentAttempt,
-  adoptions: ReadonlyMap<string, string>
+  attemptOf: (command: Command) => string
 ) => {
-  const attemptOf = ({ command }: Located) => adoptions.get(command.id) ?? tagOf(command, attemptTag) ?? ""
   if (transitionId !== undefined) {
-    return (each: Located) => {
-      const transition = transitionOf(attemptOf(each))
-      return each.command.id === adopted || transition === transitionId || rivals?.has(transition) === true
+    return ({ command }: Located) => {
+      const transition = transitionOf(attemptOf(command))
+      return command.id === adopted || transition === transitionId || rivals?.has(transition) === true
     }
   }
-  const newest = found.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
-  return (each: Located) => attemptOf(each) === newest
+  const newest = found.map(({ command }) => attemptOf(command)).reduce((a, b) => (b > a ? b : a), "")
+  return ({ command }: Located) => attemptOf(command) === newest
 }
 
 const oldestFirst = (a: Located, b: Located) =>
