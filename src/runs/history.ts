@@ -63,6 +63,10 @@ export const rivalsOf = ({ claims }: History, transitionId: string): ReadonlyArr
   return claims.filter((claim) => claim !== own && claim.round === own?.round)
 }
 
+/** The last claim, and those that were accepted at the same time. */
+export const newestRound = ({ claims }: History): ReadonlyArray<PastClaim> =>
+  claims.filter((claim) => claim.round === claims.at(-1)?.round)
+
 /** Whether the command's attempt was claimed in this database, or a claim in it took the command over. */
 export const holdsAttempt = ({ claims, handedBack }: History, command: Command): boolean => {
   const transition = transitionOf(tagOf(command, attemptTag) ?? "")

@@ -21,7 +21,15 @@ import { absence, type Absent } from "./absence.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
-import { attemptIn, type History, holdsAttempt, placesOf, readHistory, rivalsOf } from "./history.ts"
+import {
+  attemptIn,
+  type History,
+  holdsAttempt,
+  newestRound,
+  placesOf,
+  readHistory,
+  rivalsOf
+} from "./history.ts"
 import {
   attemptTag,
   type CurrentAttempt,
@@ -233,9 +241,9 @@ const isBeyond = (history: History) => {
 /** Whether no newer attempt than this command's was claimed. */
 const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, history: History): boolean => {
   const transition = transitionOf(tagOf(command, attemptTag) ?? "")
-  const newest = history.claims.at(-1)
+  const [newest, rival] = newestRound(history)
   // With a rival there may be two commands: all of them have to be seen.
-  if (newest !== undefined && rivalsOf(history, newest.transitionId).length > 0) return false
+  if (rival !== undefined) return false
   if (attempt.transitionId !== undefined) {
     return transition === attempt.transitionId || command.id === attempt.adopted
   }
@@ -244,11 +252,10 @@ const isOfAttempt = ({ command }: Located, attempt: CurrentAttempt, history: His
 
 /** A job that is over tells nothing of a run that was claimed anew since: that claim's own job is not to be found. */
 const isReplaced = ({ command }: Located, { transitionId }: CurrentAttempt, history: History): boolean => {
-  const newest = history.claims.at(-1)
-  if (transitionId !== undefined || newest === undefined || !isFinal(command)) return false
+  const newest = newestRound(history)
+  if (transitionId !== undefined || newest.length === 0 || !isFinal(command)) return false
   const transition = transitionOf(tagOf(command, attemptTag) ?? "")
-  const round = [newest, ...rivalsOf(history, newest.transitionId)]
-  return !round.some((claim) => claim.transitionId === transition || claim.adopts === command.id)
+  return !newest.some((claim) => claim.transitionId === transition || claim.adopts === command.id)
 }
 
 const withPlace = (places: ReadonlyArray<Place>, extra: Place): ReadonlyArray<Place> =>

@@ -14,7 +14,10 @@ import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
+import { freshRun } from "./fresh.ts"
+import { newestRound, readHistory } from "./history.ts"
 import type { Located } from "./normalise.ts"
+import { retriesInProcess } from "./phase.ts"
 import { proofHolds } from "./start.ts"
 
 export const pidOf = ({
@@ -50,27 +53,38 @@ export const writeDown = Effect.fn("runs.writeDown")(function* (
   provenAt: number,
   about: About
 ): Effect.fn.Return<boolean, never, Prefect | RunsConfig | ControlPlane> {
-  const proven = yield* fresh(run, held, provenAt)
-  if (proven === "taken") return false
-  yield* writePid(proven, pidOf(job)).pipe(
-    Effect.catch((error: ApiError) =>
-      say("warning", "Job", about, `PID not written yet (${error.message}); the watch will write it.`)
-    )
+  const tellLater = (why: string) =>
+    say("warning", "Job", about, `PID not written yet (${why}); the watch will write it.`)
+  const written = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const proven = now >= provenAt && now - provenAt <= proofHolds
+    const standing = proven ? run : yield* standingNow(run.id, held, job.command.id)
+    if (standing === "taken") return false
+    if (standing === "shared") yield* tellLater("another claim was accepted at the same time")
+    else yield* writePid(standing, pidOf(job))
+    return true
+  })
+  return yield* written.pipe(
+    Effect.catch((error: ApiError) => tellLater(error.message).pipe(Effect.as(true)))
   )
-  return true
 })
 
-/** The run as it is to be written to. Without an answer the claim still stands: the watch repairs what is missing. */
-const fresh = Effect.fnUntraced(function* (run: FlowRun, held: Claim, provenAt: number) {
-  const now = yield* Clock.currentTimeMillis
-  if (now >= provenAt && now - provenAt <= proofHolds) return run
-  const read = yield* Effect.option(Prefect.use((prefect) => prefect.readRun(run.id)))
-  if (read._tag === "None") return run
-  const { value } = read.value
-  const other =
-    value.state_type === "PENDING" && value.state?.state_details?.transition_id !== held.transitionId
-  // RUNNING and end states carry the engine's own ids, and prove nothing against us.
-  return other || value.state_type === "SCHEDULED" ? ("taken" as const) : value
+/** The run as it is to be written to, when it is still this claim's. "shared": which job counts, only all of them tell. */
+const standingNow = Effect.fnUntraced(function* (
+  runId: string,
+  { transitionId }: Claim,
+  commandId: string
+): Effect.fn.Return<FlowRun | "taken" | "shared", ApiError, Prefect> {
+  const run = (yield* freshRun(runId)).value
+  const inState = run.state?.state_details?.transition_id
+  if (inState === transitionId) return run
+  if (run.state_type === "SCHEDULED" && !retriesInProcess(run)) return "taken"
+  // RUNNING and end states carry the engine's own ids: whose claim was the last, only the history tells.
+  const newest = newestRound(yield* readHistory(runId))
+  if (run.state_type === "PENDING" && !newest.some((claim) => claim.transitionId === inState)) return "taken"
+  if (!newest.some((claim) => claim.transitionId === transitionId || claim.adopts === commandId))
+    return "taken"
+  return newest.length === 1 && newest[0]?.transitionId === transitionId ? run : "shared"
 })
 
 /** Worker labels of 3.x; nobody waits for them. */

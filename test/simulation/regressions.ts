@@ -145,5 +145,148 @@ export const regressions: ReadonlyArray<Regression> = [
       peaceAt: 360,
       events: []
     }
+  },
+  {
+    story:
+      "Of two claims that were accepted at once, both with starts in doubt, the older one's claimant stopped its own, older job.",
+    plan: {
+      seed: 59,
+      line: "2",
+      replicas: 2,
+      oneLink: true,
+      settings: {
+        interval: 60,
+        watchInterval: 5,
+        queryInterval: 2,
+        cancelInterval: 2,
+        cancelGrace: 20,
+        linger: 30,
+        mainLinger: 120,
+        settle: 60,
+        launchDeadline: 120,
+        doubtHorizon: 30,
+        startTimeout: 300,
+        maxDisruption: 1000,
+        limit: undefined
+      },
+      latency: {
+        least: 5,
+        most: 400
+      },
+      acceptsTwo: true,
+      clocks: [0, 240000, 700, 700, -180000],
+      stopping: {
+        grace: 10,
+        endsAs: "cancelled"
+      },
+      runs: [
+        {
+          id: "r1",
+          due: 7,
+          retries: 0,
+          flow: {
+            pending: 1,
+            startUp: 1,
+            runs: 20,
+            reports: "FAILED",
+            exitCode: 137,
+            flush: 25,
+            term: "reschedules"
+          }
+        },
+        {
+          id: "r2",
+          due: 20,
+          retries: 0,
+          flow: {
+            pending: 1,
+            startUp: 20,
+            runs: 60,
+            reports: "nothing",
+            exitCode: 1,
+            hooks: 1,
+            flush: 0,
+            term: "reschedules"
+          }
+        },
+        {
+          id: "r3",
+          due: 96,
+          retries: 0,
+          flow: {
+            pending: 100,
+            startUp: 5,
+            runs: 60,
+            reports: "CRASHED",
+            exitCode: 0,
+            flush: 1
+          }
+        }
+      ],
+      peaceAt: 240,
+      events: [
+        {
+          at: 36,
+          event: {
+            what: "containers killed",
+            run: "r1",
+            reason: "Evicted"
+          }
+        },
+        {
+          at: 78,
+          event: {
+            what: "wrong status",
+            call: "readWorkPool",
+            status: 401
+          }
+        },
+        {
+          at: 102,
+          event: {
+            what: "outage",
+            service: "Prefect",
+            seconds: 40,
+            how: {
+              kind: "timeout",
+              lands: "never"
+            }
+          }
+        },
+        {
+          at: 128,
+          event: {
+            what: "late start",
+            lands: 16000
+          }
+        },
+        {
+          at: 166,
+          event: {
+            what: "late start",
+            lands: 25000
+          }
+        },
+        {
+          at: 183,
+          event: {
+            what: "fault",
+            call: "scheduledRuns",
+            fault: {
+              kind: "reset",
+              commit: "never"
+            },
+            times: 2
+          }
+        },
+        {
+          at: 217,
+          event: {
+            what: "retry",
+            run: "r2"
+          }
+        }
+      ]
+    }
   }
 ]
