@@ -212,7 +212,6 @@ const suites: ReadonlyArray<Suite> = [
   },
   {
     name: "simulate",
-    onlyNamed: true,
     about: "worlds full of trouble, audited, and mutants that the audit must notice",
     steps: [["bun", "test/simulation/main.ts", "--seeds", "2000", "--mutants"]],
     count: ownLine
