@@ -11,6 +11,7 @@ import { credentialsIn, withCredentialReference } from "../job/environment.ts"
 import { Relay } from "../logs/relay.ts"
 import { Foresight, makeForeteller } from "../observe/foresight.ts"
 import { Prefect } from "../prefect/prefect.ts"
+import { plural } from "../observe/plural.ts"
 import { readOnlyPrefect } from "../prefect/read-only.ts"
 import { Board } from "../runs/board.ts"
 import { Brake } from "../runs/brake.ts"
@@ -170,7 +171,7 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
       "info",
       "Init",
       {},
-      `${launcher.started()} jobs ${settings.observe ? "would be started" : "started"}.`
+      `${plural(launcher.started(), "job")} ${settings.observe ? "would be started" : "started"}.`
     )
   }
   yield* Effect.addFinalizer(() =>

@@ -5,6 +5,7 @@
  * only its own interruption ends it. Trouble stretches its pace, up to a minute, and shows in its `LoopHealth`.
  */
 import { Cause, Clock, Duration, Effect, Exit, Random, Ref, type Scope } from "effect"
+import { plural } from "../observe/plural.ts"
 
 /** What the health endpoint and the page show of a loop. `lastSuccess` is in milliseconds since 1970. */
 export interface LoopHealth {
@@ -36,7 +37,8 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
     const exit = yield* Effect.exit(work)
     if (Exit.isSuccess(exit)) {
       const { failuresInARow } = yield* Ref.get(health)
-      if (failuresInARow > 0) yield* Effect.logInfo(`${name} works again after ${failuresInARow} failures`)
+      if (failuresInARow > 0)
+        yield* Effect.logInfo(`${name} works again after ${plural(failuresInARow, "failure")}`)
       yield* Ref.set(health, { name, failuresInARow: 0, lastSuccess: yield* Clock.currentTimeMillis })
       return exit.value ?? interval
     }
@@ -46,7 +48,7 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
     }))
     const pause = yield* pauseAfter(failuresInARow)
     yield* Effect.logWarning(
-      `${name} failed ${failuresInARow} times in a row; next try in ${Duration.format(pause)}: ${reasonOf(exit.cause)}`
+      `${name} failed${failuresInARow === 1 ? "" : ` ${failuresInARow} times in a row`}; next try in ${Duration.format(pause)}: ${reasonOf(exit.cause)}`
     )
     yield* Effect.logDebug(exit.cause)
     return pause

@@ -8,6 +8,7 @@ import { Effect, Ref } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
 import { Places } from "../runs/places.ts"
+import { plural } from "../observe/plural.ts"
 import { say } from "../observe/say.ts"
 import { OurWorkloads } from "./ours.ts"
 import type { Cycle, WatchEnvironment } from "./watch.ts"
@@ -24,7 +25,7 @@ export const syncCplnToPrefect = Effect.fn("agent.syncCplnToPrefect")(function* 
     "debug",
     "Sync CPLN→Prefect",
     {},
-    `${seen.runs} open runs, ${seen.jobs} with a live job, ${seen.unreachable} workloads did not answer.`
+    `${plural(seen.runs, "open run")}, ${seen.jobs} with a live job, ${plural(seen.unreachable, "workload")} did not answer.`
   )
 })
 
@@ -43,7 +44,7 @@ export const makeSyncPrefectToCpln = Effect.fn("agent.makeSyncPrefectToCpln")(fu
         "debug",
         "Sync Prefect→CPLN",
         {},
-        `${all.length} workloads of this pool, ${count} looked into for jobs whose run is over.`
+        `${plural(all.length, "workload")} of this pool, ${count} looked into for jobs whose run is over.`
       )
     },
     Effect.provideService(CurrentLane, "sweep")

@@ -45,6 +45,3 @@ const outcomeOf = (registered: Registered): string => {
     ...(registered.schema === "created" ? ["new schema added"] : [])
   ].join(", ")
 }
-
-/** "1 block", "2 blocks". */
-export const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`

@@ -3,9 +3,10 @@ import { Console, Effect } from "effect"
 import { Command, Flag } from "effect/cli"
 import { allDocuments, isExposed, nameOf, protect } from "../blocks/exposure.ts"
 import { isUnchanged, registerAll } from "../blocks/register.ts"
+import { plural } from "../observe/plural.ts"
 import { Blocks, type DocumentRow } from "../prefect/blocks.ts"
 import { create } from "./blocks-create.ts"
-import { onServer, plural, tellRegistered } from "./blocks-server.ts"
+import { onServer, tellRegistered } from "./blocks-server.ts"
 
 const namesOf = (documents: ReadonlyArray<DocumentRow>): string =>
   documents

@@ -75,7 +75,7 @@ const lineOf = ({ gvc, kind, name, outcome, why }: Cleaned): string =>
 const summaryOf = (cleaned: ReadonlyArray<Cleaned>, place: string): string => {
   const counts = order.flatMap((outcome) => {
     const count = cleaned.filter((each) => each.outcome === outcome).length
-    return count === 0 ? [] : [`${count} ${outcome === "stays" ? "stay" : outcome}`]
+    return count === 0 ? [] : [`${count} ${outcome === "stays" && count > 1 ? "stay" : outcome}`]
   })
   return counts.length === 0 ? `This pool has no workload in ${place}.` : `${counts.join(", ")}.`
 }

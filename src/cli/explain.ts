@@ -9,6 +9,7 @@ import { account } from "../explain/account.ts"
 import { lookNow } from "../explain/look-now.ts"
 import { type Asked, askAgent } from "../explain/running-agent.ts"
 import { addressText, parseAddress } from "../observe/address.ts"
+import { plural } from "../observe/plural.ts"
 import { readAccess } from "../prefect/access.ts"
 import { Flight, makeFlight } from "../runs/flight.ts"
 import type { FlightRecord } from "../runs/flight-record.ts"
@@ -83,7 +84,7 @@ const write = Effect.fnUntraced(function* (record: FlightRecord, path: string) {
     )
   )
   yield* Console.log(
-    `Wrote ${path}: ${record.entries.length} entries of flow run ${record.runId}. It holds ids, times and states; no parameters, environment, tokens or output.`
+    `Wrote ${path}: ${plural(record.entries.length, "entry", "entries")} of flow run ${record.runId}. It holds ids, times and states; no parameters, environment, tokens or output.`
   )
 })
 

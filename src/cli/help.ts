@@ -49,7 +49,8 @@ const formatHelpDoc = (doc: HelpDoc): string => {
     wrap(doc.description),
     // The root does its work without a subcommand.
     ...section("USAGE", [
-      `  ${doc.usage.replace("agent <subcommand> [flags]", "agent [<command>] [flags]")}`
+      // Several values are taken by one command alone, to refuse the second without repeating it.
+      `  ${doc.usage.replace("agent <subcommand> [flags]", "agent [<command>] [flags]").replaceAll("...>", ">")}`
     ]),
     ...section(
       "COMMANDS",
@@ -84,6 +85,24 @@ const wrapped = (text: string, columns: number): ReadonlyArray<string> => {
 
 const wrap = (text: string): string => wrapped(text, width).join("\n")
 
+/** What a value has to be, in the words of a person: `"a" | "b"` are choices. */
+const expectation = (expected: string): string => {
+  const plain = expected.replace(/^Schema validation failed: /u, "").replace(/^Expected:? /u, "")
+  if (/number/u.test(plain)) return "a number"
+  if (/integer/u.test(plain)) return "a whole number"
+  const choices = plain.split(" | ").map((each) => each.replaceAll('"', ""))
+  return choices.length === 1 ? plain : `one of ${choices.join(", ")}`
+}
+
+const wordsOf = (error: CliError.NonShowHelpErrors): string => {
+  if (error._tag !== "InvalidValue") return error.message.replace(/\n+/gu, "\n").trimEnd()
+  const what = error.kind === "flag" ? `--${error.option}` : `<${error.option}>`
+  const expected = expectation(error.expected)
+  return error.value === ""
+    ? `${what} needs a value: ${expected}.`
+    : `${what} is ${JSON.stringify(error.value)}, but ${expected} is expected.`
+}
+
 /** The word behind a flag that does not exist is its value, seldom a command: it is not complained of as one. */
 const worthTelling = (errors: ReadonlyArray<CliError.NonShowHelpErrors>) =>
   errors.some((each) => each._tag === "UnrecognizedOption")
@@ -99,9 +118,7 @@ const presenter = CliOutput.layerPresenter({
     event._tag === "InvalidInvocation"
       ? Console.error(
           [
-            ...worthTelling(event.errors).map(
-              ({ message }) => `agent: ${message.replace(/\n+/gu, "\n").trimEnd()}`
-            ),
+            ...worthTelling(event.errors).map((error) => `agent: ${wordsOf(error)}`),
             `  See: ${event.commandPath.join(" ")} --help`
           ].join("\n")
         )

@@ -2,13 +2,17 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Layer } from "effect"
 import { CliConfig, Command, GlobalFlag } from "effect/cli"
 import { TestConsole } from "effect/testing"
+import { blocks } from "../../src/cli/blocks.ts"
+import { emulator } from "../../src/cli/emulator.ts"
 import * as Help from "../../src/cli/help.ts"
 import { pool } from "../../src/cli/pool.ts"
 import { root, start } from "../../src/cli/start.ts"
 import { platform } from "../../src/platform.ts"
 import { type Setting, settings } from "../../src/settings.ts"
 
-const agent = Command.runWith(root.pipe(Command.withSubcommands([start, pool])), { version: "1.2.3" })
+const agent = Command.runWith(root.pipe(Command.withSubcommands([start, pool, blocks, emulator])), {
+  version: "1.2.3"
+})
 
 const streams = (...args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
@@ -60,6 +64,13 @@ describe("agent --help", () => {
   )
 })
 
+it.effect("a usage shows one value as one", () =>
+  Effect.gen(function* () {
+    const text = yield* shown("blocks", "create", "control-plane-configuration", "--help")
+    expect(text).toContain("agent blocks create control-plane-configuration [flags] <name>\n")
+  })
+)
+
 it.effect("agent --version says name and version in one line", () =>
   Effect.gen(function* () {
     expect((yield* shown("--version")).trim()).toBe("agent 1.2.3")
@@ -75,6 +86,19 @@ describe("a wrong command line", () => {
         err: "agent: Unrecognized flag: --locatoin in command agent pool create\n  Did you mean this?\n    --location\n  See: agent pool create --help"
       })
     })
+  )
+
+  it.each([
+    [["emulator", "--mode", "foo"], '--mode is "foo", but one of exec, virtual is expected.'],
+    [["emulator", "--port", "x"], '--port is "x", but a number is expected.'],
+    [["emulator", "--port", "1.5"], '--port is "1.5", but a whole number is expected.'],
+    [["emulator", "--port"], "--port needs a value: a whole number."]
+  ] as const)("says of a value what is expected instead: %j", (args, words) =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        expect((yield* streams(...args)).err).toBe(`agent: ${words}\n  See: agent emulator --help`)
+      }).pipe(Effect.provide(TestConsole.layer))
+    )
   )
 
   it.effect("does not take the value of an unknown flag for a command", () =>
