@@ -157,11 +157,11 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "the PID over a newer claim",
     promise: "I7",
     file: "src/runs/record.ts",
-    from: '  if (proven === "taken") return false',
-    to: `  if (proven === "taken") {
-    yield* writePid(run, pidOf(job)).pipe(Effect.ignore)
-    return true
-  }`
+    from: '    if (standing === "taken") return false',
+    to: `    if (standing === "taken") {
+      yield* writePid(run, pidOf(job)).pipe(Effect.ignore)
+      return true
+    }`
   },
   {
     name: "adoptable jobs are ignored",
