@@ -181,11 +181,9 @@ const search = Effect.fnUntraced(function* (
     return noCredential(`where its PID ${run.infrastructure_pid} points`)
   }
   if (byPid !== undefined && byPid !== "of another run" && isOfAttempt(byPid, attempt, history)) {
-    return found(
-      memory,
-      byPid,
-      bulk.filter((each) => each.command.id !== byPid.command.id)
-    )
+    const others = bulk.filter((each) => each.command.id !== byPid.command.id)
+    // Of doubles the oldest counts, whichever the PID names: before it was written others went by that.
+    if (!others.some((each) => isOfAttempt(each, attempt, history))) return found(memory, byPid, others)
   }
   const { places, unreachable } = yield* placesOf(run, history)
   const known = memory.place === undefined ? places : withPlace(places, memory.place)

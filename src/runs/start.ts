@@ -2,7 +2,8 @@
  * Starts the job of a claimed run, and settles a start whose answer was lost.
  *
  * Invariant: a start is posted only within 5 s of a proof that the run is PENDING with our id, and posted again only when
- * a search by attempt over the whole doubt horizon found nothing. So an attempt has one live command.
+ * a search by attempt over the whole doubt horizon found nothing, nor a last one right before. So an attempt has one live
+ * command.
  */
 import { Clock, Duration, Effect, Schema } from "effect"
 import { Commands, type StartCommand } from "../cpln/commands.ts"
@@ -65,8 +66,8 @@ export interface StartedCommand {
 
 type Outcome =
   | { readonly id: string }
-  /** `surely` is false when the job may have been made all the same. */
-  | { readonly retry: string; readonly surely: boolean }
+  /** `surely` is false when the job may have been made all the same; `doubted` when that was so until it was searched. */
+  | { readonly retry: string; readonly surely: boolean; readonly doubted?: boolean }
 
 export const start = Effect.fn("runs.start")(
   function* (
@@ -80,7 +81,11 @@ export const start = Effect.fn("runs.start")(
     const begun = yield* steadyMillis
     let provenAt = launch.provenAt
     let pause = 1_000
+    let doubted = false
     for (;;) {
+      // It may have landed since: the proof can have taken long to come.
+      const found: Found = doubted ? yield* searchOnce(launch) : "nothing"
+      if (typeof found === "object") return { id: found.id, provenAt }
       const proof = yield* prove(launch, provenAt)
       if (proof !== undefined) provenAt = proof
       const left = proofHolds - ((yield* Clock.currentTimeMillis) - provenAt)
@@ -88,11 +93,17 @@ export const start = Effect.fn("runs.start")(
       const outcome: Outcome =
         proof === undefined || left <= 0
           ? { retry: "Prefect does not answer in time", surely: true }
-          : yield* post(launch, left)
+          : found === "unknown"
+            ? { retry: "Control Plane does not answer", surely: true }
+            : yield* post(launch, left)
       if ("id" in outcome) return { id: outcome.id, provenAt }
+      doubted ||= outcome.doubted === true
       const late = (yield* steadyMillis) - begun > launchDeadline
       if (late || !outcome.surely || launch.drained()) {
-        return yield* new NotStarted({ reason: outcome.retry, surely: outcome.surely })
+        return yield* new NotStarted({
+          reason: outcome.retry,
+          surely: outcome.surely && found !== "unknown"
+        })
       }
       yield* Effect.sleep(Duration.millis(pause))
       pause = Math.min(pause * 2, 15_000)
@@ -117,7 +128,7 @@ const post = Effect.fnUntraced(function* (
         Effect.map((search): Outcome =>
           search._tag === "Found"
             ? { id: search.id }
-            : { retry: doubt.detail, surely: search._tag === "Nothing" }
+            : { retry: doubt.detail, surely: search._tag === "Nothing", doubted: true }
         )
       )
     ),
@@ -150,6 +161,9 @@ const prove = Effect.fnUntraced(function* (
   return ours ? askedAt : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
 })
 
+/** "unknown": the search was not answered. */
+type Found = { readonly id: string } | "nothing" | "unknown"
+
 type Search = { readonly _tag: "Found"; readonly id: string } | { readonly _tag: "Nothing" | "Unknown" }
 
 /**
@@ -160,24 +174,27 @@ const searchByAttempt = Effect.fnUntraced(function* (
   launch: Launch,
   horizon: number,
   deadline: number
-): Effect.fn.Return<Search, never, Commands> {
-  const commands = yield* Commands
+): Effect.fn.Return<Search, never, ControlPlane> {
   const start = yield* steadyMillis
   let pause = 500
   for (;;) {
     const waited = (yield* steadyMillis) - start
-    const found = yield* commands
-      .find(launch.place.workload, [{ op: "=", tag: attemptTag, value: launch.claim.attempt }])
-      .pipe(
-        Effect.map(({ value }) => value[0]?.id ?? ("nothing" as const)),
-        // A workload that is gone has no command of ours.
-        Effect.catchTag("NotFound", () => Effect.succeed("nothing" as const)),
-        Effect.catch(() => Effect.succeed("unknown" as const))
-      )
+    const found = yield* searchOnce(launch)
     if (found === "nothing" && waited > horizon) return { _tag: "Nothing" }
-    if (found !== "nothing" && found !== "unknown") return { _tag: "Found", id: found }
+    if (typeof found === "object") return { _tag: "Found", id: found.id }
     if (launch.drained() || (found === "unknown" && waited > deadline)) return { _tag: "Unknown" }
     yield* Effect.sleep(Duration.millis(pause))
     pause = Math.min(pause * 2, 8_000)
   }
 })
+
+const searchOnce = ({ claim, place }: Launch): Effect.Effect<Found, never, ControlPlane> =>
+  Commands.use((commands) =>
+    commands.find(place.workload, [{ op: "=", tag: attemptTag, value: claim.attempt }])
+  ).pipe(
+    Effect.map(({ value: [first] }): Found => (first === undefined ? "nothing" : { id: first.id })),
+    // A workload that is gone has no command of ours.
+    Effect.catchTag("NotFound", () => Effect.succeed<Found>("nothing")),
+    Effect.catch(() => Effect.succeed<Found>("unknown")),
+    at(place.access)
+  )

@@ -156,6 +156,25 @@ describe("a retry that another agent starts between two looks, and whose PID is 
   )
 })
 
+describe("two jobs of one claim", () => {
+  scenario("leave the older one, whoever looked before the PID named the younger", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const tags = { "prefect.io/attempt": attemptOf("t1") }
+      const first = yield* world.addCommand(ref, "r1", { tags, created: begin - 2_000 })
+      const second = yield* world.addCommand(ref, "r1", { tags, created: begin - 1_000 })
+      yield* world.addRun("r1", {
+        infrastructure_pid: pid("w1", second),
+        state: claimState("t1", { where, at: begin - 3_000 })
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      expect(world.stopped()).toEqual([second])
+      expect(world.run("r1").infrastructure_pid).toBe(pid("w1", first))
+    })
+  )
+})
+
 describe("two claims that were accepted at once", () => {
   for (const named of ["first", "second"] as const) {
     scenario(`whose jobs both came leave one of them, when the PID names the ${named}`, (world) =>

@@ -101,6 +101,24 @@ describe("a start", () => {
     )
   }
 
+  scenario("in doubt whose job comes while Prefect cannot prove the claim again is not sent again", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      world.usual = flow({ pending: 60, runs: 600 })
+      const bench = yield* makeBench(world, "agent-a")
+      world.faults.onCall("start", { kind: "timeout", lands: 60_000 })
+      world.faults.on(
+        ({ name }) => name === "readRun" && world.platform.commandsOf("r1").length === 0,
+        { kind: "503", commit: "never" },
+        1e9
+      )
+      yield* within("3 minutes", bench.launchNow("r1"))
+      const [command, ...others] = world.platform.commandsOf("r1")
+      expect(others).toEqual([])
+      expect(pidOf(world, "r1")).toBe(command?.id)
+    })
+  )
+
   scenario("is not sent again while the search for it is not answered, whatever the time", (world) =>
     Effect.gen(function* () {
       yield* world.addRun("r1")
