@@ -12,6 +12,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { advice, categoryOfRefusal } from "./diagnose.ts"
+import { readHistory, rivalsOf } from "./history.ts"
 import { handBack, proposeEnd } from "./propose.ts"
 import { tellRun } from "./tell.ts"
 
@@ -47,7 +48,10 @@ export const endRefused = Effect.fn("runs.endRefused")(function* (
   }
 })
 
-/** Back to the pool; a job that was lost too often ends the run. */
+/**
+ * Back to the pool; a job that was lost too often ends the run. Not where another claim was accepted at the same time: its
+ * job may live, and only a look at both tells.
+ */
 export const giveBack = Effect.fn("runs.giveBack")(function* (
   run: FlowRun,
   held: Claim,
@@ -57,6 +61,9 @@ export const giveBack = Effect.fn("runs.giveBack")(function* (
   why: string,
   about: About
 ) {
+  if (rivalsOf(yield* readHistory(run.id), held.transitionId).length > 0) {
+    return yield* say("info", "Job", about, "Not handed back: another claim was accepted at the same time.")
+  }
   if (reason === "lost" && tried.lost >= lostHandBacksAllowed) {
     return yield* endRefused(run, held, about, `Its job could not be started ${tried.lost + 1} times: ${why}`)
   }

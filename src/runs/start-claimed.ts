@@ -14,7 +14,8 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
-import { readHistory } from "./history.ts"
+import { liveCommands } from "./earlier.ts"
+import { readHistory, rivalsOf } from "./history.ts"
 import { agentTag, attemptTag, poolTag } from "./normalise.ts"
 import { isCancelling } from "./phase.ts"
 import { Places } from "./places.ts"
@@ -156,7 +157,11 @@ const notStarted = Effect.fnUntraced(function* (
   return yield* lost(drained() ? "drain" : "lost", error.reason)
 })
 
+/** Where another claim was accepted at the same time, its job may live or be on its way: then the watch concludes. */
 const cancelUnstarted = Effect.fnUntraced(function* (run: FlowRun, held: Claim) {
+  const history = yield* readHistory(run.id)
+  if (rivalsOf(history, held.transitionId).length > 0) return undefined
+  if ((yield* liveCommands(run, history)).length > 0) return undefined
   yield* proposeEnd(run, "CANCELLED", held.transitionId, "Cancelled before its job was started")
   return undefined
 })

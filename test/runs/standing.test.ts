@@ -66,4 +66,50 @@ describe("a claim that lands late", () => {
       expect(world.platform.commandsOf("r1")[0]?.tags?.["cpln/prefectAgent"]).toBe("agent-b")
     })
   )
+
+  scenario("beside another is no proof that a cancelled run has no job", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      world.prefect.acceptsTwo = true
+      const [a, b] = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      world.faults.on((call) => call.name === "propose" && call.by === "agent agent-a", {
+        kind: "slow",
+        before: 0,
+        after: 1_000
+      })
+      world.faults.on(isClaimOfB, late(100))
+      // It is under way while the first one looks for it.
+      world.faults.onCall("start", { kind: "slow", before: 12_000, after: 0 })
+      const offers = [yield* a.offerOf("r1"), yield* b.offerOf("r1")] as const
+      const first = yield* Effect.forkChild(a.launch(offers[0]))
+      const second = yield* Effect.forkChild(b.launch(offers[1]))
+      yield* pass("5 seconds")
+      expect(world.types("r1")).toEqual(["SCHEDULED", "PENDING", "PENDING"])
+      yield* world.propose("r1", "CANCELLING")
+      yield* pass("20 seconds")
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+      expect(world.types("r1")).toEqual(["SCHEDULED", "PENDING", "PENDING", "CANCELLING"])
+    })
+  )
+
+  scenario("beside another is not handed back: that one's job may be on its way", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      world.prefect.acceptsTwo = true
+      const [a, b] = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      world.faults.on(isClaimOfB, late(100))
+      world.faults.on(({ by, name }) => name === "start" && by === "agent agent-b", {
+        kind: "status",
+        status: 403
+      })
+      const offers = [yield* a.offerOf("r1"), yield* b.offerOf("r1")] as const
+      const second = yield* Effect.forkChild(Effect.result(b.launch(offers[1])))
+      yield* within("10 seconds", a.launch(offers[0]))
+      yield* Fiber.join(second)
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+      expect(world.types("r1").slice(0, 4)).toEqual(["SCHEDULED", "PENDING", "PENDING", "RUNNING"])
+    })
+  )
 })
