@@ -1,5 +1,5 @@
 /** `agent blocks create TYPE NAME`: one command for each block type, with the block's fields as flags. */
-import { Console, Effect, FileSystem, Option, Redacted, Result } from "effect"
+import { Console, Effect, Option, Redacted, Result } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { CannotStart } from "../agent/start-up.ts"
 import type { BlockSlug } from "../blocks/catalogue.ts"
@@ -16,12 +16,12 @@ import {
   words
 } from "../blocks/documents.ts"
 import { isUnchanged } from "../blocks/register.ts"
-import { parseYaml } from "../blocks/yaml-text.ts"
 import type { JsonRecord } from "../job/json.ts"
 import { type Problem, problemText } from "../job/problem.ts"
 import { Blocks } from "../prefect/blocks.ts"
 import { onServer, tellRegistered } from "./blocks-server.ts"
 import { readToken, tokenFlags } from "./token-input.ts"
+import { readYaml } from "./yaml-file.ts"
 
 const described = <A>(flag: Flag.Flag<A>, text: string) => Flag.withDescription(flag, text)
 const text = (name: string, help: string) => described(Flag.String(name).pipe(Flag.optional), help)
@@ -98,20 +98,14 @@ const readFile = Effect.fn("cli.readYamlFile")(function* (
 ) {
   if (Option.isNone(path)) return undefined
   const where = `--${flag} ${path.value}`
-  const files = yield* FileSystem.FileSystem
-  const read = yield* Effect.result(files.readFileString(path.value))
+  const read = yield* readYaml(path.value)
   if (Result.isFailure(read)) {
-    problems.push({ path: where, rule: `it cannot be read (${read.failure.reason._tag})`, remedy: "" })
+    problems.push({ path: where, rule: read.failure, remedy: "" })
     return undefined
   }
-  const parsed = parseYaml(read.success)
-  if (Result.isFailure(parsed)) {
-    problems.push({ path: where, rule: parsed.failure, remedy: "" })
-    return undefined
-  }
-  const wrong = problemsOf(where, parsed.success)
+  const wrong = problemsOf(where, read.success)
   problems.push(...wrong)
-  return wrong.length > 0 ? undefined : parsed.success
+  return wrong.length > 0 ? undefined : read.success
 })
 
 const orUndefined = Option.getOrUndefined

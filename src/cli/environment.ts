@@ -4,10 +4,10 @@
  *
  * Invariant: a wrong value ends the program with a message that names where it stands.
  */
-import { Effect, FileSystem, Layer, Option, Redacted, Schema } from "effect"
-import { parse } from "yaml"
+import { Effect, Layer, Option, Redacted, Result } from "effect"
 import { CannotStart } from "../agent/start-up.ts"
 import { ControlPlane } from "../cpln/control-plane.ts"
+import { isRecord } from "../job/json.ts"
 import { nameOfLink } from "../job/places.ts"
 import { host } from "../platform.ts"
 import { readAccess } from "../prefect/access.ts"
@@ -15,6 +15,7 @@ import { Prefect } from "../prefect/prefect.ts"
 import { type PrefectSettings, readPrefectSettings } from "../prefect/profile.ts"
 import type { Injected } from "../runs/config.ts"
 import { resolve, secretEnvironment, type Settings } from "../settings.ts"
+import { readYaml } from "./yaml-file.ts"
 
 const publicEndpoint = "https://api.cpln.io"
 
@@ -32,22 +33,20 @@ export const injectedFrom = (environment: Readonly<Record<string, string>>): Inj
   )
 })
 
-/** A base job template as a JSON (or YAML) file holds it; what the server demands of it is checked by the server. */
+/** A base job template as a JSON (or YAML) file holds it; the rest of what the server demands of it is its own matter. */
 export const readTemplate = Effect.fn("cli.readTemplate")(function* (path: string) {
-  const files = yield* FileSystem.FileSystem
-  const Template = Schema.Record(Schema.String, Schema.Unknown)
-  return yield* files.readFileString(path).pipe(
-    Effect.flatMap((text) => Effect.try(() => parse(text) as unknown)),
-    Effect.flatMap(Schema.decodeUnknownEffect(Template)),
-    Effect.mapError(
-      () =>
-        new CannotStart({
-          reason: `The base job template ${path} cannot be read as a JSON object.`,
-          remedy:
-            "Give a file with `variables` and `job_configuration`: `prefect work-pool inspect POOL` shows those of a pool as its base_job_template."
-        })
-    )
-  )
+  const unusable = (why: string) =>
+    new CannotStart({
+      reason: `--base-job-template ${path}: ${why}.`,
+      remedy:
+        "Give a JSON file with the objects `variables` and `job_configuration`: `prefect work-pool inspect POOL` shows those of a pool as its base_job_template."
+    })
+  const read = yield* readYaml(path)
+  if (Result.isFailure(read)) return yield* unusable(read.failure)
+  const template = read.success
+  if (!isRecord(template)) return yield* unusable("it holds no object")
+  const lacking = ["variables", "job_configuration"].find((key) => !isRecord(template[key]))
+  return lacking === undefined ? template : yield* unusable(`it has no object \`${lacking}\``)
 })
 
 /** Everything that commands of this program read from environment and profile, or a clear error. */

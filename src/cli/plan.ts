@@ -3,7 +3,6 @@ import { Console, Effect, FileSystem, Option, Redacted, Result, Schema } from "e
 import { Argument, Command, Flag } from "effect/cli"
 import { stringify } from "yaml"
 import { CannotStart, serverTrouble } from "../agent/start-up.ts"
-import { parseYaml } from "../blocks/yaml-text.ts"
 import { type LoneJob, placeProblems } from "../cpln-job/block.ts"
 import { completed } from "../cpln-job/manifest.ts"
 import { ControlPlane } from "../cpln/control-plane.ts"
@@ -22,6 +21,7 @@ import { agentConfig, type GivenSettings } from "./agent-config.ts"
 import { clients, injectedFrom, readSettings } from "./environment.ts"
 import { outputFlag } from "./job.ts"
 import { accessOf } from "./lone-job.ts"
+import { readYaml } from "./yaml-file.ts"
 
 /** Something cannot run: exit code 1, after the plan was printed. */
 class CannotRun extends Schema.TaggedError<CannotRun>()("CannotRun", { words: Schema.String }) {
@@ -65,15 +65,12 @@ const isFile = Effect.fnUntraced(function* (target: string) {
 
 const planFile = Effect.fn("cli.planFile")(function* (path: string, input: Input, given: GivenSettings) {
   const { environment, settings } = given
-  const files = yield* FileSystem.FileSystem
   const unreadable = (why: string) =>
     new CannotStart({ reason: `${path}: ${why}.`, remedy: "Give a file with one Kubernetes Job manifest." })
-  const text = yield* files
-    .readFileString(path)
-    .pipe(Effect.mapError((error) => unreadable(`it cannot be read (${error.reason._tag})`)))
-  const parsed = parseYaml(text)
-  if (Result.isFailure(parsed)) return yield* unreadable(parsed.failure)
-  if (!isRecord(parsed.success)) return yield* unreadable("it holds no mapping")
+  const read = yield* readYaml(path)
+  if (Result.isFailure(read)) return yield* unreadable(read.failure)
+  const manifest = read.success
+  if (!isRecord(manifest)) return yield* unreadable("it holds no mapping")
   const injected = injectedFrom(environment)
   const named = (flag: Option.Option<string>) => nameOfLink(Option.getOrUndefined(flag))
   const place = {
@@ -96,7 +93,7 @@ const planFile = Effect.fn("cli.planFile")(function* (path: string, input: Input
     gvc: place.gvc ?? "",
     location: place.location,
     token: undefined,
-    manifest: completed(parsed.success)
+    manifest: completed(manifest)
   }
   // Prefect has no part in it, and need not be there.
   const platform = ControlPlane.layerWith({

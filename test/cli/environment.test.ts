@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Option, Redacted } from "effect"
-import { injectedFrom, readSettings } from "../../src/cli/environment.ts"
+import { Effect, FileSystem, Option, Redacted } from "effect"
+import { injectedFrom, readSettings, readTemplate } from "../../src/cli/environment.ts"
 import { given, settingFlags } from "../../src/cli/flags.ts"
 import { platform } from "../../src/platform.ts"
 import { settings } from "../../src/settings.ts"
@@ -51,5 +51,43 @@ describe("flags", () => {
       const error = yield* Effect.flip(readSettings({ interval: "soon" }))
       expect(error.message).toContain(`--interval is "soon"`)
     }).pipe(Effect.provide(platform))
+  )
+})
+
+describe("a file with a base job template", () => {
+  const read = Effect.fnUntraced(
+    function* (text: string | undefined) {
+      const files = yield* FileSystem.FileSystem
+      const path = `${yield* files.makeTempDirectoryScoped()}/template.json`
+      if (text !== undefined) yield* files.writeFileString(path, text)
+      return yield* readTemplate(path).pipe(
+        Effect.match({ onFailure: ({ message }) => message.replace(path, "FILE"), onSuccess: () => "taken" })
+      )
+    },
+    Effect.scoped,
+    Effect.provide(platform)
+  )
+
+  it.effect("that cannot be used is named, with the reason", () =>
+    Effect.gen(function* () {
+      const said = yield* Effect.forEach(
+        [
+          undefined,
+          '{\n  "variables": {',
+          "[1]",
+          '{"variables": {}}',
+          '{"variables": 1, "job_configuration": {}}'
+        ],
+        read
+      )
+      expect(said.map((each) => each.split("\n")[0])).toEqual([
+        "--base-job-template FILE: it cannot be read (NotFound).",
+        expect.stringMatching(/^--base-job-template FILE: line 2, column \d+: it is not YAML/u),
+        "--base-job-template FILE: it holds no object.",
+        "--base-job-template FILE: it has no object `job_configuration`.",
+        "--base-job-template FILE: it has no object `variables`."
+      ])
+      expect(yield* read('{"variables": {}, "job_configuration": {}}')).toBe("taken")
+    })
   )
 })
