@@ -6,7 +6,8 @@
  */
 import { Duration, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import type { Place } from "../cpln/place.ts"
+import { at, type Place } from "../cpln/place.ts"
+import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import { type CleanupRules, lookAt, mark, remove } from "../runs/cleanup.ts"
@@ -36,11 +37,19 @@ export interface Cleaned {
   readonly why: string
 }
 
-/** Fails when a list cannot be read: then nothing was deleted. */
+/** Fails when a list cannot be read, with `NotFound` when a GVC is not there: then nothing was deleted. */
 export const cleanUpOnce = Effect.fn("agent.cleanUpOnce")(function* (
   options: CleanupOptions
 ): Effect.fn.Return<ReadonlyArray<Cleaned>, ApiError, ControlPlane | Prefect> {
   const { corners, dryRun, identities, rules, waiting } = options
+  // The list of a GVC that nobody has is as empty as that of one in which nothing of ours is.
+  yield* Effect.forEach(corners, ({ access, gvc }) =>
+    Workloads.use((workloads) => workloads.readGvc(gvc)).pipe(
+      // Who may not see it may still see what is in it.
+      Effect.catchTag("Forbidden", () => Effect.void),
+      at(access)
+    )
+  )
   const all = yield* listOurs(corners, rules.poolId)
   const known = new Set(all.map(({ workload }) => workload.path))
   const orphans = identities === "manage" ? yield* orphansOf(corners, rules, known) : []
@@ -76,12 +85,12 @@ const lookOnce = Effect.fnUntraced(function* (
   { dryRun, rules }: CleanupOptions
 ): Effect.fn.Return<Cleaned | "marked", never, ControlPlane | Prefect> {
   return yield* Effect.gen(function* () {
-    const { at, verdict } = yield* lookAt(place, rules)
+    const { at: lookedAt, verdict } = yield* lookAt(place, rules)
     const { why } = verdict
     if (verdict._tag === "Stays") return { ...of(place), outcome: "stays" as const, why }
     if (dryRun) return { ...of(place), outcome: "would be deleted" as const, why }
     if (verdict._tag === "Mark") {
-      yield* mark(place, at)
+      yield* mark(place, lookedAt)
       return "marked" as const
     }
     const kept = yield* remove(place, rules, Effect.succeed(false))

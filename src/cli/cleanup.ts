@@ -4,8 +4,8 @@ import { Command, Flag } from "effect/cli"
 import { type Cleaned, cleanUpOnce, type Outcome } from "../agent/cleanup-once.ts"
 import { CannotStart, serverTrouble } from "../agent/start-up.ts"
 import { Access } from "../cpln/control-plane.ts"
-import { isRecord } from "../job/json.ts"
 import { nameOfLink } from "../job/places.ts"
+import { type PoolDefaults, poolDefaults } from "../job/pool-defaults.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { WorkPool } from "../prefect/schemas.ts"
 import type { Injected } from "../runs/config.ts"
@@ -39,22 +39,31 @@ const flags = {
   output: outputFlag(["text", "json"], "text")
 }
 
-/** The default of a variable of the pool's template, where it is plain text. */
-const defaultOf = ({ base_job_template: template }: WorkPool, variable: string): string | undefined => {
-  const variables = template["variables"]
-  const properties = isRecord(variables) ? variables["properties"] : undefined
-  const found = isRecord(properties) ? properties[variable] : undefined
-  const value = isRecord(found) ? found["default"] : undefined
-  return typeof value === "string" ? nameOfLink(value) : undefined
+type Input = Command.Command.Config.Infer<typeof flags>
+
+/** A name, and where it was found. */
+interface Named {
+  readonly name: string
+  readonly from: string
 }
 
 const cornerOf = Effect.fnUntraced(function* (
-  { endpoint, gvc: ownGvc, org: ownOrg, token }: Injected,
-  named: { readonly org: string | undefined; readonly gvc: string | undefined },
-  pool: WorkPool
+  injected: Injected,
+  input: Pick<Input, "org" | "gvc">,
+  pool: WorkPool,
+  defaults: PoolDefaults
 ) {
-  const org = named.org ?? defaultOf(pool, "org") ?? ownOrg
-  const gvc = named.gvc ?? defaultOf(pool, "namespace") ?? ownGvc
+  const first = (key: "org" | "gvc"): Named | undefined => {
+    const flag = nameOfLink(Option.getOrUndefined(input[key]))
+    if (flag !== undefined) return { name: flag, from: `--${key}` }
+    const own = defaults[key]
+    if (own !== undefined) return { name: own, from: `the template of pool "${pool.name}"` }
+    const variable = injected[key]
+    return variable === undefined ? undefined : { name: variable, from: `CPLN_${key.toUpperCase()}` }
+  }
+  const org = first("org")
+  const gvc = first("gvc")
+  const { endpoint, token } = injected
   if (org === undefined || gvc === undefined || token === undefined) {
     return yield* new CannotStart({
       reason:
@@ -64,7 +73,7 @@ const cornerOf = Effect.fnUntraced(function* (
       remedy: "Set CPLN_TOKEN, and name the place with --org and --gvc (or CPLN_ORG and CPLN_GVC)."
     })
   }
-  return { access: new Access({ endpoint, org, token }), gvc }
+  return { access: new Access({ endpoint, org: org.name, token }), org, gvc }
 })
 
 const order: ReadonlyArray<Outcome> = ["deleted", "would be deleted", "failed", "stays"]
@@ -80,7 +89,7 @@ const summaryOf = (cleaned: ReadonlyArray<Cleaned>, place: string): string => {
   return counts.length === 0 ? `This pool has no workload in ${place}.` : `${counts.join(", ")}.`
 }
 
-const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Config.Infer<typeof flags>) {
+const handler = Effect.fn("cli.cleanup")(function* (input: Input) {
   const { environment, prefectSettings, settings } = yield* readSettings(
     given({ cleanupTtl: input.cleanupTtl, identities: input.identities })
   )
@@ -89,9 +98,10 @@ const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Confi
   }
   const name = input.pool.value
   const isText = input.output === "text"
-  const named = (flag: Option.Option<string>) => nameOfLink(Option.getOrUndefined(flag))
   const { cleaned, place } = yield* Effect.gen(function* () {
     const prefect = yield* Prefect
+    // Asked first, so that an address where no Prefect server answers is told as such.
+    const version = yield* prefect.version.pipe(Effect.mapError(serverTrouble(prefect.url)))
     const pool = yield* prefect.readWorkPool(name).pipe(
       Effect.catchTag("NotFound", () =>
         Effect.fail(
@@ -106,13 +116,15 @@ const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Confi
     )
     const corner = yield* cornerOf(
       injectedFrom(environment),
-      { org: named(input.org), gvc: named(input.gvc) },
-      pool
+      input,
+      pool,
+      poolDefaults(pool.base_job_template, version.text, environment)
     )
+    const { gvc, org } = corner
     const ttl = Duration.toMillis(Duration.hours(settings.cleanupTtl))
     const cleaned = yield* cleanUpOnce({
       rules: { pool: pool.name, poolId: pool.id, ttl, apart: looksApart(ttl) },
-      corners: [corner],
+      corners: [{ access: corner.access, gvc: gvc.name }],
       identities: settings.identities,
       dryRun: input.dryRun,
       waiting: (count, time) =>
@@ -122,15 +134,19 @@ const handler = Effect.fn("cli.cleanup")(function* (input: Command.Command.Confi
             )
           : Effect.void
     }).pipe(
-      Effect.mapError(
-        (error) =>
-          new CannotStart({
-            reason: `The list of what is there could not be read: ${error.message}`,
-            remedy: "Nothing was deleted. Check CPLN_TOKEN, --org and --gvc, and run it again."
-          })
+      Effect.mapError((error) =>
+        error._tag === "NotFound"
+          ? new CannotStart({
+              reason: `There is no GVC "${gvc.name}" (${gvc.from}) in org "${org.name}" (${org.from}), or the token may not see it.`,
+              remedy: "Nothing was deleted. Correct --gvc and --org, or what they stand for."
+            })
+          : new CannotStart({
+              reason: `The list of what is there could not be read: ${error.message}`,
+              remedy: "Nothing was deleted. Check CPLN_TOKEN, --org and --gvc, and run it again."
+            })
       )
     )
-    return { cleaned, place: `GVC "${corner.gvc}" of org "${corner.access.org}"` }
+    return { cleaned, place: `GVC "${gvc.name}" of org "${org.name}"` }
   }).pipe(Effect.provide(yield* clients(prefectSettings, environment, settings)))
   if (isText) {
     for (const outcome of order) {

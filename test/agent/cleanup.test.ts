@@ -1,9 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Clock, Effect, Random } from "effect"
-import { startAgent } from "../runs/world/agents.ts"
+import { Clock, Effect, Layer, Random, Result } from "effect"
+import { cleanUpOnce } from "../../src/agent/cleanup-once.ts"
+import { Access } from "../../src/cpln/control-plane.ts"
+import { injected, startAgent } from "../runs/world/agents.ts"
 import { broken, livesOf, overlapOf } from "../runs/world/audit.ts"
 import { flow } from "../runs/world/jobs.ts"
-import { pass, scenario } from "../runs/world/scenario.ts"
+import { controlPlaneFor } from "../runs/world/platform-service.ts"
+import { prefectFor } from "../runs/world/prefect-service.ts"
+import { pass, scenario, within } from "../runs/world/scenario.ts"
 import { begin, gvc, makeWorld, org, poolId, poolName, type World } from "../runs/world/world.ts"
 
 /** Six minutes; polls are seldom, so that hours of the world are seconds of the test. */
@@ -320,6 +324,27 @@ describe("a mark", () => {
         yield* pass("9 minutes")
         expect(deleted(world)).toEqual([])
       })
+  )
+})
+
+describe("clean-up by hand", () => {
+  scenario("fails where the GVC is not there, which is no empty one", (world) =>
+    Effect.gen(function* () {
+      const line = { by: "person" as const, gate: Effect.void }
+      const { endpoint, token } = injected
+      const access = new Access({ endpoint, org, token })
+      const lookIn = (name: string) =>
+        cleanUpOnce({
+          rules: { pool: poolName, poolId, ttl: 1, apart: 1 },
+          corners: [{ access, gvc: name }],
+          identities: "manage",
+          dryRun: true,
+          waiting: () => Effect.void
+        }).pipe(Effect.provide(Layer.merge(prefectFor(world, line), controlPlaneFor(world, line))))
+      expect(yield* within("1 minute", lookIn(gvc))).toEqual(Result.succeed([]))
+      const there = yield* within("1 minute", Effect.flip(lookIn("nowhere")))
+      expect(there).toMatchObject(Result.succeed({ _tag: "NotFound" }))
+    })
   )
 })
 

@@ -176,11 +176,13 @@ export const cleanupTests = Effect.fnUntraced(function* (suite: Suite, world: Wo
   )
 
   yield* suite.test(
-    "cleanup: without the pool, or without an answer, it deletes nothing and exits with 1",
+    "cleanup: without the pool, the GVC, or an answer, it deletes nothing and exits with 1",
     Effect.gen(function* () {
       const before = JSON.stringify(yield* names)
       const none = yield* refused(["cleanup", "--pool", "no-such-pool", ...ttl])
       yield* must(/"no-such-pool" does not exist/u.test(none) && /nothing was deleted/u.test(none), none)
+      const gone = yield* refused(["cleanup", "--pool", "cleaned", "--gvc", "no-such-gvc", ...ttl])
+      yield* must(/"no-such-gvc" \(--gvc\)/u.test(gone) && /Nothing was deleted/u.test(gone), gone)
       const token = yield* refused(["cleanup", "--pool", "cleaned", ...ttl], { ...env, CPLN_TOKEN: "wrong" })
       yield* must(/Nothing was deleted/u.test(token), token)
       const wrong = yield* refused(["cleanup", "--pool", "cleaned", "--cleanup-ttl", "0"])

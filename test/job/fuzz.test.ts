@@ -4,6 +4,7 @@ import { configure } from "../../src/job/configuration.ts"
 import { convert } from "../../src/job/convert.ts"
 import { prepareInfrastructure } from "../../src/job/infrastructure-block.ts"
 import { type JsonRecord, recordOf } from "../../src/job/json.ts"
+import { poolDefaults } from "../../src/job/pool-defaults.ts"
 import { problemText } from "../../src/job/problem.ts"
 import { blockKeyText, type Known, nothingKnown } from "../../src/job/references.ts"
 import { officialTemplate } from "../../src/job/template.ts"
@@ -69,6 +70,7 @@ const answered = (chance: Chance) => {
     run: anyRecord(chance)
   })
   const before = JSON.stringify(source)
+  poolDefaults(source.template, source.version, {})
   let known: Known = nothingKnown
   for (let round = 0; round < 4; round++) {
     const step = configure(source, known)
