@@ -6,14 +6,16 @@
  */
 import { Effect, Option, Schedule, Schema } from "effect"
 import { Access, type ControlPlane } from "../cpln/control-plane.ts"
+import { at } from "../cpln/place.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import { type ApiError, isTransient } from "../http/errors.ts"
+import { poolDefaults } from "../job/pool-defaults.ts"
 import { officialTemplate } from "../job/template.ts"
+import { isApiAddress } from "../prefect/access.ts"
 import { Prefect, type ServerVersion } from "../prefect/prefect.ts"
 import type { WorkPool } from "../prefect/schemas.ts"
 import type { Injected } from "../runs/config.ts"
 import { isForAgents } from "../runs/pool.ts"
-import { at } from "../cpln/place.ts"
 import { say } from "../observe/say.ts"
 
 /** The program ends with exit code 1 and this text. */
@@ -27,7 +29,11 @@ export class CannotStart extends Schema.TaggedError<CannotStart>()("CannotStart"
 }
 
 /** How long a service may be away at start before the program gives up: about 20 s. */
-const patience = Schedule.spaced("2 seconds").pipe(Schedule.upTo({ times: 10 }))
+const patience = Schedule.spaced("2 seconds").pipe(
+  Schedule.upTo({ times: 10 }),
+  Schedule.setInputType<ApiError>(),
+  Schedule.tap(({ input }) => say("warning", "Init", {}, `${input.message}; trying again`))
+)
 
 export interface StartUp {
   readonly pool: string
@@ -35,6 +41,7 @@ export interface StartUp {
   readonly createPool: boolean
   readonly baseJobTemplate: Readonly<Record<string, unknown>> | undefined
   readonly injected: Injected
+  readonly environment: Readonly<Record<string, string>>
 }
 
 export interface Checked {
@@ -52,26 +59,28 @@ export const startUp = Effect.fn("agent.startUp")(function* (
     const prefect = yield* Prefect
     const made = yield* prefect
       .ensureQueue(pool.name, queue)
-      .pipe(Effect.mapError(serverTrouble(prefect.url)))
+      .pipe(patiently(prefect.url), Effect.mapError(serverTrouble(prefect.url)))
     if (made) yield* say("info", "Init", {}, `Created work queue "${queue}" in pool "${pool.name}".`)
   }
-  yield* checkControlPlane(options.injected)
+  yield* checkControlPlane(options, { server, pool })
   return { server, pool }
 })
 
 const reachServer = Effect.gen(function* () {
   const prefect = yield* Prefect
-  return yield* prefect.version.pipe(
-    Effect.tapError((error) =>
-      isTransient(error) ? say("warning", "Init", {}, `${error.message}; trying again`) : Effect.void
-    ),
-    Effect.retry({
-      schedule: patience,
-      while: (error) => error._tag === "Unavailable" || error._tag === "RateLimited"
-    }),
-    Effect.mapError(serverTrouble(prefect.url))
-  )
+  return yield* prefect.version.pipe(patiently(prefect.url), Effect.mapError(serverTrouble(prefect.url)))
 })
+
+/**
+ * What may pass is waited for. So is an answer that cannot be read, because a proxy may have given it, unless the address
+ * itself looks wrong.
+ */
+const patiently = (url: string) => {
+  const mayPass = (error: ApiError) =>
+    isTransient(error) && (error._tag !== "Undecodable" || isApiAddress(url))
+  return <A, R>(ask: Effect.Effect<A, ApiError, R>): Effect.Effect<A, ApiError, R> =>
+    Effect.retry(ask, { schedule: patience, while: mayPass })
+}
 
 /** What an operator must know of a Prefect server that cannot be used. */
 export const serverTrouble =
@@ -89,7 +98,9 @@ export const serverTrouble =
       case "Undecodable":
         return new CannotStart({
           reason: `There is no Prefect API at ${url}: ${error.message}`,
-          remedy: "PREFECT_API_URL must be the API's base, which usually ends in /api."
+          remedy: /text\/html/u.test(error.detail)
+            ? "A web page in the API's place often is the login of a proxy: let the agent past it (PREFECT_CLIENT_CUSTOM_HEADERS). Else PREFECT_API_URL is not the API's base, which usually ends in /api."
+            : "PREFECT_API_URL must be the API's base, which usually ends in /api."
         })
       default:
         return new CannotStart({
@@ -103,6 +114,7 @@ const findPool = Effect.fnUntraced(function* (options: StartUp, server: ServerVe
   const prefect = yield* Prefect
   const template = options.baseJobTemplate ?? officialTemplate({ version: server.text })
   const found = yield* prefect.readWorkPool(options.pool).pipe(
+    patiently(prefect.url),
     Effect.map(Option.some),
     Effect.catchTag("NotFound", () => Effect.succeed(Option.none<WorkPool>())),
     Effect.mapError(serverTrouble(prefect.url))
@@ -139,8 +151,11 @@ const findPool = Effect.fnUntraced(function* (options: StartUp, server: ServerVe
     .pipe(Effect.andThen(prefect.readWorkPool(pool.name)), Effect.mapError(serverTrouble(prefect.url)))
 })
 
-/** The default credential, where there is one; a pool may bring its own. */
-const checkControlPlane = Effect.fnUntraced(function* (injected: Injected) {
+/** The agent's own credential, against the orgs in which runs use it that name none themselves. */
+const checkControlPlane = Effect.fnUntraced(function* (
+  { environment, injected }: StartUp,
+  { pool, server }: Checked
+) {
   const { endpoint, org, token } = injected
   if (!/^https?:\/\/[^/\s]+$/u.test(endpoint)) {
     return yield* new CannotStart({
@@ -148,26 +163,55 @@ const checkControlPlane = Effect.fnUntraced(function* (injected: Injected) {
       remedy: "It should look like https://api.cpln.io, which is also what is used without it."
     })
   }
-  if (token === undefined || org === undefined) {
-    const missing = token === undefined ? "CPLN_TOKEN" : "CPLN_ORG"
-    yield* say("info", "Init", {}, `${missing} is not set: the pool or its deployments must say it.`)
-    return
+  const defaults = poolDefaults(pool.base_job_template, server.text, environment)
+  if (token === undefined) {
+    return yield* say(
+      "info",
+      "Init",
+      {},
+      defaults.hasCredential
+        ? "CPLN_TOKEN is not set: jobs use the credential that the pool names."
+        : "CPLN_TOKEN is not set: the pool or its deployments must bring a credential."
+    )
   }
-  yield* Workloads.use((workloads) => workloads.readOrg).pipe(
-    Effect.andThen(say("info", "Init", {}, `Control Plane org "${org}" at ${endpoint}.`)),
-    Effect.catchTag(["Unauthorised", "Forbidden", "NotFound", "Refused"], (error) =>
-      Effect.fail(
-        new CannotStart({
-          reason: `Control Plane refused the credential for org "${org}" at ${endpoint}: ${error.message}`,
-          remedy:
-            "Check CPLN_TOKEN, CPLN_ORG and CPLN_ENDPOINT; the token's principal needs access to the org."
-        })
-      )
-    ),
-    Effect.catchIf(
-      (error) => error._tag !== "CannotStart",
-      (error) => say("warning", "Init", {}, `${error.message}; runs wait until it answers`)
-    ),
-    at(new Access({ endpoint, org, token }))
+  if (org === undefined && defaults.org === undefined) {
+    yield* say("info", "Init", {}, "CPLN_ORG is not set, and the pool names no org: its deployments must.")
+  }
+  const open = (name: string) =>
+    Workloads.use((workloads) => workloads.readOrg).pipe(
+      Effect.andThen(say("info", "Init", {}, `Control Plane org "${name}" at ${endpoint}.`)),
+      Effect.catchIf(
+        (error) => !isRefusal(error),
+        (error) => say("warning", "Init", {}, `${error.message}; runs wait until it answers`)
+      ),
+      at(new Access({ endpoint, org: name, token }))
+    )
+  if (org !== undefined) {
+    yield* open(org).pipe(Effect.mapError(refusedCredential(`org "${org}" at ${endpoint}`)))
+  }
+  // One that the pool brings itself may be mended without a restart, and shows with its runs.
+  if (defaults.org === undefined || defaults.org === org || defaults.hasCredential) return
+  const named = `org "${defaults.org}", which the template of work pool "${pool.name}" names`
+  yield* open(defaults.org).pipe(
+    Effect.catch((error) =>
+      error._tag === "Unauthorised"
+        ? Effect.fail(refusedCredential(`${named}, at ${endpoint}`)(error))
+        : // The pool may be mended while the agent runs, and its deployments may name other orgs.
+          say(
+            "error",
+            "Init",
+            {},
+            `CPLN_TOKEN does not open ${named}: ${error.message}. Runs that name no other cannot start. Correct the pool's org, or start with a token that may use it.`
+          )
+    )
   )
 })
+
+const isRefusal = ({ _tag }: ApiError): boolean =>
+  ["Unauthorised", "Forbidden", "NotFound", "Refused"].includes(_tag)
+
+const refusedCredential = (where: string) => (error: ApiError) =>
+  new CannotStart({
+    reason: `Control Plane refused the credential for ${where}: ${error.message}`,
+    remedy: "Check CPLN_TOKEN, the org and CPLN_ENDPOINT; the token's principal needs access to the org."
+  })

@@ -263,5 +263,11 @@ const undecodable = (
 ) =>
   new Undecodable({
     ...(answer[of] ?? { service: "Prefect", request: nameOf(answer.request, "") }),
-    detail: Schema.isSchemaError(error) ? cut(error.message) : "it is not JSON"
+    detail: Schema.isSchemaError(error) ? cut(error.message) : `it is ${kindOf(answer)}, not JSON`
   })
+
+/** By its own header, where that is one: `text/html` is what a proxy says for the service. */
+const kindOf = ({ headers, status }: HttpClientResponse.HttpClientResponse): string => {
+  const [type = "something"] = /^[\w.+-]+\/[\w.+-]+/u.exec(headers["content-type"] ?? "") ?? []
+  return `${type === "application/json" ? "broken" : type} with status ${status}`
+}

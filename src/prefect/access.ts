@@ -174,8 +174,11 @@ export const readAccess = Effect.fn("Access.read")(function* (
   }
 })
 
-/** Said when a server answers, but not as a Prefect API: the usual slip is the missing `/api`. */
+/** The usual slip is the missing `/api`. */
+export const isApiAddress = (url: string): boolean => new URL(url).pathname.split("/").includes("api")
+
+/** Said when a server answers, but not as a Prefect API. */
 export const addressHint = (url: string): string =>
-  new URL(url).pathname.split("/").includes("api")
+  isApiAddress(url)
     ? `Is PREFECT_API_URL (${url}) the API of a Prefect server?`
     : `PREFECT_API_URL is ${url}; most servers have their API under ${new URL(url).origin}/api.`

@@ -64,19 +64,26 @@ const versionOf = Effect.fnUntraced(function* (api: Api, url: string) {
   const known = yield* Ref.make<Option.Option<ServerVersion>>(Option.none())
   const one = yield* Semaphore.make(1)
 
-  const notPrefect = new Undecodable({
-    service: "Prefect",
-    request: "GET /admin/version",
-    detail: `it is not the version of a Prefect server. ${addressHint(url)}`
-  })
+  // A 404 as well: as itself it would be told of whatever the version was read for.
+  const notPrefect = ({ detail }: { readonly detail: string }) =>
+    Effect.fail(
+      new Undecodable({
+        service: "Prefect",
+        request: "GET /admin/version",
+        detail: `${detail}. ${addressHint(url)}`
+      })
+    )
   const read = api.repeatable(get("/admin/version")).pipe(
     Effect.flatMap(json(Schema.String)),
     Effect.catchTags({
-      NotFound: () => Effect.fail(notPrefect),
-      Undecodable: () => Effect.fail(notPrefect)
+      NotFound: ({ detail }) => notPrefect({ detail: `there is nothing (${detail})` }),
+      Undecodable: notPrefect
     }),
     Effect.flatMap(({ value }) =>
-      Option.match(parseVersion(value), { onNone: () => Effect.fail(notPrefect), onSome: Effect.succeed })
+      Option.match(parseVersion(value), {
+        onNone: () => notPrefect({ detail: "it is no version of Prefect" }),
+        onSome: Effect.succeed
+      })
     ),
     Effect.tap((version) => Ref.set(known, Option.some(version)))
   )

@@ -434,7 +434,7 @@ describe("what an error tells", () => {
       const api = yield* apiOf(inTurn(answer(200, `<html>${secret}</html>`)))
       const error = yield* Effect.flip(Effect.flatMap(api.once(get), json(Item)))
       expect(error.message).toBe(
-        "The answer of Control Plane to GET /org/acme could not be read: it is not JSON"
+        "The answer of Control Plane to GET /org/acme could not be read: it is text/plain with status 200, not JSON"
       )
     })
   )
