@@ -76,9 +76,12 @@ const countOrNone: Parse<number | undefined> = number(
   "a whole number, 0 or more",
   (value) => Number.isInteger(value) && value >= 0
 )
-const list: Parse<ReadonlyArray<string>> = (value) => {
+/** What the tag `cpln/prefectAgent` of an agent's jobs says: the link of its workload, or its name. */
+const agents: Parse<ReadonlyArray<string>> = (value) => {
   const all = value.trim() === "" ? [] : value.split(",").map((each) => each.trim())
-  return all.includes("") ? { expected: "names or links, with commas between them" } : { value: all }
+  return all.every((each) => /^(?:\/org\/[^/\s]+\/gvc\/[^/\s]+\/workload\/[^/\s]+|[^/\s]+)$/u.test(each))
+    ? { value: all }
+    : { expected: "the link of an agent's workload, /org/ORG/gvc/GVC/workload/NAME, or an agent's name" }
 }
 /** `NAME` or `NAME.key`; the platform's own form of it will do as well. */
 const secretName: Parse<string | undefined> = (value) => {
@@ -224,7 +227,7 @@ export const settings = {
     ["PREFECT_AGENT_ADOPT"],
     [],
     "LINK of an agent to take over; repeatable",
-    list,
+    agents,
     { shown: "", isList: true }
   ),
   cleanupTtl: define(

@@ -52,6 +52,17 @@ describe("a value", () => {
     expect(resolved({}).interval).toBe(60)
   })
 
+  it("that names an agent is its workload's link or its name", () => {
+    const link = "/org/acme/gvc/dev/workload/python-agent"
+    expect(resolved({ adopt: `${link},cpln-host` }).adopt).toEqual([link, "cpln-host"])
+    expect(resolved({ adopt: "" }).adopt).toEqual([])
+    for (const text of ["some words", "/org/acme/workload/x", "dev/x", `${link}/`, `${link},`, "a,,b"]) {
+      expect(wrong({}, { PREFECT_AGENT_ADOPT: text })).toMatch(
+        /^PREFECT_AGENT_ADOPT in the environment is ".*\/org\/ORG\/gvc\/GVC\/workload\/NAME/u
+      )
+    }
+  })
+
   it("that is empty in the environment counts as not set", () => {
     expect(resolved({}, { [variable]: "" }).interval).toBe(60)
     expect(resolved({}, { [variable]: "" }, { [variable]: "3" }).interval).toBe(3)

@@ -35,7 +35,7 @@ import { loop } from "./loop.ts"
 import { OurWorkloads } from "./ours.ts"
 import { makePoll } from "./poll.ts"
 import { CannotStart, type Checked, type StartUp, startUp } from "./start-up.ts"
-import { makeSyncPrefectToCpln, syncCplnToPrefect } from "./syncs.ts"
+import { makeSyncCplnToPrefect, makeSyncPrefectToCpln } from "./syncs.ts"
 import { makeCycles } from "./watch.ts"
 
 export interface AgentOptions extends StartUp {
@@ -184,9 +184,10 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     {},
     `Agent "${config.workerName}" ${settings.observe ? "only observes" : "serves"} work pool "${config.pool}"${queues.length > 0 ? `, queues ${queues.join(", ")}` : ""}.`
   )
+  const syncCplnToPrefect = yield* makeSyncCplnToPrefect(cycles.look)
   yield* loop("poll", Duration.seconds(settings.queryInterval), poll())
   yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled())
-  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect(cycles.look))
+  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect())
   yield* loop("watch", watchEvery, cycles.lookUnlessIdle)
   const cleanup = yield* makeCleanup({
     ttl: Duration.toMillis(Duration.hours(settings.cleanupTtl)),

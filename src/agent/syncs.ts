@@ -7,6 +7,7 @@
 import { Effect, Ref } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
+import { RunsConfig } from "../runs/config.ts"
 import { Places } from "../runs/places.ts"
 import { plural } from "../observe/plural.ts"
 import { say } from "../observe/say.ts"
@@ -17,17 +18,40 @@ import type { Cycle, WatchEnvironment } from "./watch.ts"
 const inTurn = 5
 const atStart = 50
 
-export const syncCplnToPrefect = Effect.fn("agent.syncCplnToPrefect")(function* (
+export const makeSyncCplnToPrefect = Effect.fn("agent.makeSyncCplnToPrefect")(function* (
   look: (wide: true) => Effect.Effect<Cycle, ApiError, WatchEnvironment>
 ) {
-  const seen = yield* look(true)
-  yield* say(
-    "debug",
-    "Sync CPLN→Prefect",
-    {},
-    `${plural(seen.runs, "open run")}, ${seen.jobs} with a live job, ${plural(seen.unreachable, "workload")} did not answer.`
-  )
+  const { adopted } = yield* RunsConfig
+  let told = false
+  return Effect.fn("agent.syncCplnToPrefect")(function* () {
+    const seen = yield* look(true)
+    yield* say(
+      "debug",
+      "Sync CPLN→Prefect",
+      {},
+      `${plural(seen.runs, "open run")}, ${seen.jobs} with a live job, ${plural(seen.unreachable, "workload")} did not answer.`
+    )
+    if (told || seen.unreachable > 0) return
+    told = true
+    yield* Effect.forEach(adopted, (agent) => tellAdopted(agent, seen.byAgent.get(agent) ?? 0))
+  })
 })
+
+/** Once, after the first whole look: an id with a slip in it adopts nothing, and would say nothing. */
+const tellAdopted = (agent: string, jobs: number) =>
+  jobs > 0
+    ? say(
+        "info",
+        "Init",
+        {},
+        `--adopt-agent ${agent}: ${plural(jobs, "live job")} of it followed as our own.`
+      )
+    : say(
+        "warning",
+        "Init",
+        {},
+        `--adopt-agent ${agent}: no open run of this pool has a live job with this text in its tag cpln/prefectAgent, so that there is nothing to take over. If there should be, compare it with that tag of the job's command at Control Plane.`
+      )
 
 /** Remembers places of ours, so that the next cycle asks them for live jobs: a job whose run is over is found that way. */
 export const makeSyncPrefectToCpln = Effect.fn("agent.makeSyncPrefectToCpln")(function* () {

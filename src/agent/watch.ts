@@ -47,6 +47,8 @@ export interface Cycle {
   readonly runs: number
   readonly jobs: number
   readonly unreachable: number
+  /** How many live jobs each agent has, by the tag that its commands carry. */
+  readonly byAgent: ReadonlyMap<string, number>
   /** What it cost: pages of runs and a query per workload. */
   readonly requests: number
 }
@@ -100,8 +102,11 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   const runs = yield* openRuns(wide)
   const places = yield* placesToAsk(runs.value)
   const jobs = yield* liveJobsOf(places)
-  // What does not answer may hold any number: then the last count stands.
-  if (jobs.unreachable.size === 0) yield* launcher.setLive(yield* countOwn(jobs), startedBefore)
+  const byAgent = countByAgent(jobs)
+  // What `--limit` counts. What does not answer may hold any number: then the last count stands.
+  if (jobs.unreachable.size === 0) {
+    yield* launcher.setLive(byAgent.get((yield* RunsConfig).agentLink) ?? 0, startedBefore)
+  }
   yield* Effect.forEach(
     runs.value,
     (run) => Effect.flatMap(seenOf(run, jobs), (bulk) => oneRun({ value: run, at: runs.at }, bulk)),
@@ -116,6 +121,7 @@ export const cycle = Effect.fn("agent.cycle")(function* (
     runs: runs.value.length,
     jobs: jobs.byRun.size,
     unreachable: jobs.unreachable.size,
+    byAgent,
     requests: Math.floor(runs.value.length / pageSize) + 1 + places.length
   }
 })
@@ -197,12 +203,14 @@ const slow = (place: Place) =>
     mayHaveHappened: false
   })
 
-/** Live commands of this very agent, from observation: what `--limit` counts. */
-const countOwn = Effect.fnUntraced(function* (jobs: Jobs) {
-  const { agentLink } = yield* RunsConfig
-  return [...jobs.byRun.values()].flat().filter(({ command }) => tagOf(command, agentTag) === agentLink)
-    .length
-})
+const countByAgent = (jobs: Jobs): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { command } of [...jobs.byRun.values()].flat()) {
+    const agent = tagOf(command, agentTag)
+    if (agent !== undefined) counts.set(agent, (counts.get(agent) ?? 0) + 1)
+  }
+  return counts
+}
 
 /** A failure of one run's reconcile is that run's matter alone: it is looked at again in the next cycle. */
 export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bulk | ApiError = noJobs) {

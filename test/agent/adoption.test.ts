@@ -163,6 +163,32 @@ describe("a run of a Python agent that goes on beside this one", () => {
   )
 })
 
+describe("--adopt-agent", () => {
+  scenario("tells once what it takes over, and where there is nothing of that text", (world) =>
+    Effect.gen(function* () {
+      yield* ofPython(world, "RUNNING")
+      const agent = yield* startAgent(world, "agent-a", adopting)
+      yield* pass("20 minutes")
+      expect(agent.lines.filter((line) => line.includes("--adopt-agent"))).toEqual([
+        expect.stringMatching(
+          /^\[CPLN\] Init > --adopt-agent \/org\/acme\/gvc\/dev\/workload\/other: .*nothing to take over/u
+        ),
+        `[CPLN] Init > --adopt-agent ${theirs}: 1 live job of it followed as our own.`
+      ])
+    })
+  )
+
+  scenario("waits with that for a look that saw everything", (world) =>
+    Effect.gen(function* () {
+      yield* ofPython(world, "RUNNING")
+      world.faults.onCall("find", { kind: "slow", before: 0, after: 20_000 }, 1)
+      const agent = yield* startAgent(world, "agent-a", adopting)
+      yield* pass("20 minutes")
+      expect(agent.lines.filter((line) => line.includes("1 live job of it followed"))).toHaveLength(1)
+    })
+  )
+})
+
 describe("a run of the older worker, whose PID has three parts", () => {
   for (const type of ["PENDING", "RUNNING", "CANCELLING", "PAUSED", "COMPLETED"]) {
     scenario(`is left to it while it is ${type}`, (world) =>
