@@ -16,7 +16,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "./config.ts"
 import { type History, holdsAttempt, placesOf, readHistory } from "./history.ts"
 import { attemptTag, isFinal, type Located, poolTag, runTag, tagOf } from "./normalise.ts"
-import type { Places } from "./places.ts"
+import { Places } from "./places.ts"
 
 export interface Earlier {
   /** How often the run was claimed by our kind. */
@@ -50,22 +50,23 @@ const isFresh = (run: FlowRun): boolean =>
 
 /**
  * All commands of the run in one place, whatever their stage; none when the workload is gone. Those that carry another
- * pool's id are another database's.
+ * pool's id are another database's. A place where one lives is asked from now on, so that it is followed and can be stopped.
  */
 export const commandsOfRun = Effect.fn("runs.commandsOfRun")(function* (
   runId: string,
   place: Place
-): Effect.fn.Return<ReadonlyArray<Located>, ApiError, ControlPlane | RunsConfig> {
+): Effect.fn.Return<ReadonlyArray<Located>, ApiError, ControlPlane | Places | RunsConfig> {
   const { poolId } = yield* RunsConfig
+  const places = yield* Places
   const seen = yield* Commands.use((commands) =>
     commands.find(place.workload, [{ op: "=", tag: runTag, value: runId }])
   ).pipe(
     Effect.catchTag("NotFound", () => Effect.succeed({ value: [] as ReadonlyArray<Command>, at: 0 })),
     at(place.access)
   )
-  return seen.value
-    .filter((command) => (tagOf(command, poolTag) ?? poolId) === poolId)
-    .map((command) => ({ place, command, at: seen.at }))
+  const own = seen.value.filter((command) => (tagOf(command, poolTag) ?? poolId) === poolId)
+  if (!own.every(isFinal)) places.remember(place)
+  return own.map((command) => ({ place, command, at: seen.at }))
 })
 
 /**

@@ -342,6 +342,36 @@ describe("a cancelled run", () => {
     })
   )
 
+  scenario("with a job of an earlier attempt where nobody looked has that stopped first", (world) =>
+    Effect.gen(function* () {
+      // Not among the workloads of the pool, which are looked into in turn.
+      const other = yield* world.addWorkload("w2", { "prefect.io/work-pool-id": "of-before" })
+      yield* world.addCommand(other, "r1", {
+        tags: { "prefect.io/attempt": attemptOf("t1", begin - 60_000) },
+        created: begin - 60_000
+      })
+      const ref = yield* world.addWorkload("w1")
+      const command = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t2") } })
+      yield* world.setStage(command, "completed", 0)
+      yield* world.addRun("r1", {
+        run_count: 1,
+        infrastructure_pid: pid("w1", command),
+        history: [
+          claimState("t1", { where: whereOf("w2"), at: begin - 60_000 }),
+          stateAt(begin - 30_000, "SCHEDULED"),
+          claimState("t2", { where, tryNumber: 2 }),
+          stateAt(begin, "RUNNING")
+        ],
+        state: stateAt(begin, "CANCELLING")
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("3 minutes")
+      expect(world.stages("r1")).toEqual(["cancelled", "completed"])
+      expect(world.stateOf("r1")).toBe("CANCELLED")
+      expect(broken(world)).toEqual([])
+    })
+  )
+
   scenario("in the old way, type CANCELLED and name Cancelling, is seen to its end as well", (world) =>
     Effect.gen(function* () {
       world.usual = flow({ runs: 600 })
