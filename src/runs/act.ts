@@ -135,8 +135,9 @@ const stopCurrent = (
 ): Effect.Effect<void, ApiError, ActEnvironment> => {
   if (looked._tag !== "Found") return Effect.void
   const found = looked.current
-  const mayFinish = observation._tag === "Live" || observation._tag === "Pending"
-  const confirm = hasGrounds({ run, asJudged, found, memory, area, about, mayFinish }).pipe(
+  const judgedAs =
+    observation._tag === "Pending" ? "pending" : observation._tag === "Live" ? "live" : "left over"
+  const confirm = hasGrounds({ run, asJudged, found, memory, area, about, judgedAs }).pipe(
     Effect.tap((holds) =>
       holds ? Effect.void : heldBack(run.id, "what the stop rests on does not hold now")
     )

@@ -6,7 +6,9 @@
  * Then the job is kept and followed, and that is said; whoever wants it gone stops it at Control Plane.
  */
 import { Effect } from "effect"
+import { Commands } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
+import { at as inPlace } from "../cpln/place.ts"
 import type { ApiError } from "../http/errors.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { type About, type Area, say } from "../observe/say.ts"
@@ -38,8 +40,8 @@ export interface Asked {
   readonly memory: RunMemory
   readonly area: Area
   readonly about: About
-  /** The job that counts and still runs, not a double and not one that is over but for its side containers. */
-  readonly mayFinish: boolean
+  /** What the job was judged as. "left over": a double, or one that is over but for its side containers. */
+  readonly judgedAs: "pending" | "live" | "left over"
 }
 
 export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
@@ -53,6 +55,8 @@ export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
   const before = memory.spared.get(id)
   if (before !== undefined && before.stateId === run.state_id && now - before.at < monitorInterval)
     return false
+  // A list may be older than the job's start, and one that works has its linger, and its grace.
+  if (asked.judgedAs === "pending" && !(yield* isPending(found))) return false
   const fresh = (yield* freshRun(run.id)).value
   if (asked.asJudged && fresh.state_id !== run.state_id) return false
   const reason = yield* reasonToSpare(asked, fresh)
@@ -67,6 +71,13 @@ export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
   return false
 })
 
+const isPending = ({ command, place }: Located) =>
+  Commands.use((commands) => commands.get(place.workload, command.id)).pipe(
+    Effect.map(({ value }) => value.lifecycleStage === "pending"),
+    Effect.catchTag("NotFound", () => Effect.succeed(false)),
+    inPlace(place.access)
+  )
+
 /** On our own output and on the run; and what absence asks for waits. */
 export const sayWentBack = Effect.fnUntraced(function* (runId: string, command: string, about: About) {
   const words = `Prefect's database has gone back in time, or is another one: the history of this run does not hold the attempt that command ${command} was started for. The job is kept and followed, and not stopped for what the run says. Stop it at Control Plane if it is not wanted.`
@@ -76,7 +87,7 @@ export const sayWentBack = Effect.fnUntraced(function* (runId: string, command: 
 })
 
 const reasonToSpare = Effect.fnUntraced(function* (
-  { found, mayFinish }: Asked,
+  { found, judgedAs }: Asked,
   run: FlowRun
 ): Effect.fn.Return<string | undefined, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
   const { command } = found
@@ -93,7 +104,7 @@ const reasonToSpare = Effect.fnUntraced(function* (
       : (timeOf(run.state?.timestamp) ?? 0) >= (timeOf(command.created) ?? 0)
     if (!known) return "went back"
   }
-  return mayFinish && run.state_type === "CRASHED" && (yield* diedOfItsDouble(run, found))
+  return judgedAs !== "left over" && run.state_type === "CRASHED" && (yield* diedOfItsDouble(run, found))
     ? "a double of it was stopped as the run was called CRASHED: its own report counts"
     : undefined
 })

@@ -88,7 +88,7 @@ const reconcileEntered = Effect.fnUntraced(function* (
   for (const stray of strays) {
     const where = { ...about, workload: stray.place.workload.name, command: stray.command.id }
     const its = { found: stray, memory, area: "Kill", about: where } as const
-    const confirm = hasGrounds({ ...its, run, asJudged: true, mayFinish: false })
+    const confirm = hasGrounds({ ...its, run, asJudged: true, judgedAs: "left over" })
     yield* stop({ ...its, why: "it is a double, or of an earlier attempt", confirm })
   }
   if (isClaimed(run)) yield* renewLease(seen, memory.attempt)

@@ -123,6 +123,21 @@ describe("a job that outlives its run", () => {
     })
   )
 
+  scenario("and is shown as not started by an answer that is old has its time all the same", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 20, startUp: 1, runs: 10, flush: 600 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      yield* pass("32 seconds")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      world.faults.onCall("find", { kind: "stale", by: 30_000 }, 6)
+      yield* pass("1 minute")
+      expect(world.stopped()).toEqual([])
+      yield* pass("3 minutes")
+      expect(world.stopped()).toEqual(["command1"])
+    })
+  )
+
   scenario("is found by an agent that was started after both the run's end and its own start", (world) =>
     Effect.gen(function* () {
       const command = yield* withJob(world, "COMPLETED")

@@ -172,6 +172,8 @@ const doubtIsSettled: Check = {
       const double = run.jobs.find(
         (each) => each !== job && each.tags["prefect.io/attempt"] === attempt && each.sent > job.sent
       )
+      // What somebody deleted before the search is not found.
+      if (double !== undefined && job.deletedAt < double.sent) return []
       return double === undefined
         ? []
         : [{ at: double.at, what: `${double.id} was started although ${job.id} of the same attempt came` }]

@@ -48,7 +48,11 @@ const waits = (run: RunLife, evidence: Evidence) => {
       found.push(open)
     }
     open.to = to
-    open.calm += calmBetween(evidence, Math.max(from, freeFrom(run, state)), to)
+    // A job that waits on though somebody deleted its command can be stopped by nobody.
+    const beyondReach = Math.min(
+      ...run.jobs.flatMap(({ deletedAt, ran }) => (ran > deletedAt && ran < Infinity ? [deletedAt] : []))
+    )
+    open.calm += calmBetween(evidence, Math.max(from, freeFrom(run, state)), Math.min(to, beyondReach))
     open.how.push(state.name)
   }
   return found

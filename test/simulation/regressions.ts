@@ -34,7 +34,8 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     20104,
     "A start in doubt was sent again long after the search for it, and its job had come by then; of the two the younger was kept, because the PID named it, and the older was stopped."
-  ]
+  ],
+  [1414, "A job that an old answer showed as not started was stopped as one, 15 s after its run had ended."]
 ]
 
 const planOf = (seed: number): Plan =>
