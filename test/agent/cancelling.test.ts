@@ -318,6 +318,22 @@ describe("a cancelled run", () => {
     })
   )
 
+  scenario("whose job shows up just after its claimant had given up looking is seen to its end", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 5, startUp: 60 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      // The last search is 46.5 s after the start, and the run is read a second later.
+      world.faults.onCall("start", { kind: "timeout", lands: 47_000 })
+      yield* pass("20 seconds")
+      yield* world.propose("r1", "CANCELLING")
+      yield* pass("4 minutes")
+      expect(world.stages("r1")).toEqual(["cancelled"])
+      expect(world.stateOf("r1")).toBe("CANCELLED")
+      expect(broken(world)).toEqual([])
+    })
+  )
+
   scenario("with a double that has not started yet is CANCELLED only when that is over too", (world) =>
     Effect.gen(function* () {
       const ref = yield* world.addWorkload("w1")
