@@ -11,7 +11,8 @@ import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import { type CleanupRules, lookAt, mark, remove } from "../runs/cleanup.ts"
-import { type Corner, linkedIn, orphansIn, removeOrphan } from "../runs/orphans.ts"
+import { linkedIn, orphansIn, removeOrphan } from "../runs/orphans.ts"
+import type { Corner } from "../runs/places.ts"
 import { listOurs } from "./ours.ts"
 
 export interface CleanupOptions {

@@ -12,8 +12,7 @@ import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { poolTag } from "../runs/normalise.ts"
-import type { Corner } from "../runs/orphans.ts"
-import { Places } from "../runs/places.ts"
+import { type Corner, Places } from "../runs/places.ts"
 import { steadyMillis } from "../runs/steady.ts"
 
 /** A list that nobody renewed for this long is read anew at once, in ms. */
@@ -56,18 +55,17 @@ export class OurWorkloads extends Context.Service<
       const { injected, poolId } = yield* RunsConfig
       const places = yield* Places
       const context = yield* Effect.context<ControlPlane>()
-      const seen = new Map<string, Corner>()
       let listed: { readonly at: number; readonly all: ReadonlyArray<Place> } | undefined
 
       const corners = () => {
         const { endpoint, gvc, org, token } = injected
-        for (const { access, workload } of places.all()) {
-          seen.set(`${access.org}/${workload.gvc}`, { access, gvc: workload.gvc })
-        }
-        if (org !== undefined && gvc !== undefined && token !== undefined) {
-          seen.set(`${org}/${gvc}`, { access: new Access({ endpoint, org, token }), gvc })
-        }
-        return [...seen.values()]
+        const known = places.corners()
+        const own =
+          org === undefined || gvc === undefined || token === undefined
+            ? undefined
+            : { access: places.accessOf(org) ?? new Access({ endpoint, org, token }), gvc }
+        const isKnown = known.some(({ access, gvc }) => access.org === own?.access.org && gvc === own.gvc)
+        return own === undefined || isKnown ? known : [...known, own]
       }
 
       const refresh = Effect.fnUntraced(function* (between?: Effect.Effect<void>) {

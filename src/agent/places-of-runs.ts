@@ -9,7 +9,8 @@ import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "../runs/board.ts"
-import { placeFromText, Places } from "../runs/places.ts"
+import { placeOf } from "../runs/access.ts"
+import { Places } from "../runs/places.ts"
 
 /** Where the runs' claims, PIDs and our own launches say that they are; and what a sync wants looked into. */
 export const placesToAsk = Effect.fnUntraced(function* (runs: ReadonlyArray<FlowRun>) {
@@ -24,12 +25,12 @@ export const placesToAsk = Effect.fnUntraced(function* (runs: ReadonlyArray<Flow
 export const placesOf = Effect.fnUntraced(function* (run: FlowRun) {
   const claimed = parseClaimMessage(run.state?.message ?? "")?.where ?? ""
   const pid = run.infrastructure_pid ?? ""
-  const found: Array<Place> = []
+  const { place: before } = (yield* Board).of(run.id)
+  const found: Array<Place> = before === undefined ? [] : [before]
   // A PID of another form is another worker's: its workload is no place of ours.
   for (const text of parseInfrastructurePid(pid) === undefined ? [claimed] : [claimed, pid]) {
-    const place = yield* placeFromText(text)
+    const place = yield* placeOf(run, text)
     if (place !== undefined && place !== "no credential") found.push(place)
   }
-  const { place } = (yield* Board).of(run.id)
-  return place === undefined ? found : [...found, place]
+  return found
 })

@@ -7,11 +7,12 @@
 import { Effect, Ref } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
-import { RunsConfig } from "../runs/config.ts"
-import { Places } from "../runs/places.ts"
 import { plural } from "../observe/plural.ts"
 import { say } from "../observe/say.ts"
+import { RunsConfig } from "../runs/config.ts"
+import { Places } from "../runs/places.ts"
 import { OurWorkloads } from "./ours.ts"
+import { recall } from "./recall.ts"
 import type { Cycle, WatchEnvironment } from "./watch.ts"
 
 /** Workloads looked into per cycle when no open run names them; the first cycle takes more. */
@@ -56,11 +57,13 @@ const tellAdopted = (agent: string, jobs: number) =>
 /** Remembers places of ours, so that the next cycle asks them for live jobs: a job whose run is over is found that way. */
 export const makeSyncPrefectToCpln = Effect.fn("agent.makeSyncPrefectToCpln")(function* () {
   const turn = yield* Ref.make(0)
+  let recalled = false
   return Effect.fn("agent.syncPrefectToCpln")(
     function* () {
       const places = yield* Places
-      const all = yield* (yield* OurWorkloads).known
       const start = yield* Ref.get(turn)
+      recalled ||= yield* recall
+      const all = yield* (yield* OurWorkloads).known
       const count = Math.min(all.length, start === 0 ? atStart : inTurn)
       for (let i = 0; i < count; i++) places.remember(all[(start + i) % all.length]!)
       yield* Ref.set(turn, start + count)

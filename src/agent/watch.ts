@@ -185,7 +185,12 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
         Effect.catchTag("NotFound", () => Effect.void),
         Effect.catch((error) =>
           Effect.logDebug(error.message).pipe(
-            Effect.andThen(Effect.sync(() => unreachable.set(placeKey(place), error)))
+            Effect.andThen(
+              Effect.sync(() => {
+                unreachable.set(placeKey(place), error)
+                if (isRefusal(error)) withWork.doubt(place.access)
+              })
+            )
           )
         ),
         at(place.access)
@@ -194,6 +199,8 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
   )
   return { byRun, unreachable } satisfies Jobs
 })
+
+const isRefusal = ({ _tag }: ApiError) => _tag === "Unauthorised" || _tag === "Forbidden"
 
 const slow = (place: Place) =>
   new Unavailable({

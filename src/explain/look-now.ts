@@ -23,7 +23,6 @@ import { isFinal, type Located } from "../runs/normalise.ts"
 import { isKnownState } from "../runs/phase.ts"
 import { Places } from "../runs/places.ts"
 import { CurrentPool, isForAgents } from "../runs/pool.ts"
-import { prepare } from "../runs/prepare.ts"
 import { Preparation } from "../runs/preparation.ts"
 
 export class NoSuchRun extends Schema.TaggedError<NoSuchRun>()("NoSuchRun", {
@@ -79,11 +78,6 @@ export const lookNow = Effect.fn("explain.lookNow")(function* (
   }
   return yield* Effect.gen(function* () {
     const history = historyOf(states)
-    // The credential may be that of the pool's or the deployment's own block.
-    if (history.claims.length > 0 || (run.infrastructure_pid ?? "") !== "") {
-      const prepared = yield* Effect.result(prepare(run))
-      if (prepared._tag === "Success") (yield* Places).remember(prepared.success.wanted.place)
-    }
     const { places, unreachable } = yield* placesOf(run, history)
     const found = yield* Effect.forEach(places, (place) =>
       Effect.all([commandsOfRun(run.id, place), executionsOf(place)]).pipe(

@@ -9,14 +9,22 @@ import { type Api, json, jsonRows } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import { keptRows, type Marks } from "../http/rows.ts"
 import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
-import { everyPage } from "./pages.ts"
+import { everyPage, pageSize } from "./pages.ts"
 import type { Prefect, RunFilter, ServerVersion } from "./prefect.ts"
 import { done, get, patch, path, post } from "./requests.ts"
 import { FlowRun, Orchestration, PastState } from "./schemas.ts"
 
 type Runs = Pick<
   Prefect["Service"],
-  "scheduledRuns" | "readRun" | "findRuns" | "history" | "propose" | "changeRun" | "labelRun" | "renewLease"
+  | "scheduledRuns"
+  | "readRun"
+  | "findRuns"
+  | "lastEnded"
+  | "history"
+  | "propose"
+  | "changeRun"
+  | "labelRun"
+  | "renewLease"
 >
 
 /** The run itself carries no pool in this answer; its row does. */
@@ -89,6 +97,14 @@ export const runs = (
         ),
       (run) => run.id
     )
+  }),
+
+  lastEnded: Effect.fn("Prefect.lastEnded")(function* (pool) {
+    const conditions = asFilter({ pool, stateTypes: ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"] })
+    const { value } = yield* repeatable(
+      post("/flow_runs/filter", { ...conditions, limit: pageSize, sort: "END_TIME_DESC" })
+    ).pipe(Effect.flatMap(json(Schema.Array(FlowRun))))
+    return value
   }),
 
   history: Effect.fn("Prefect.history")(function* (runId) {

@@ -17,6 +17,7 @@ import { RunsConfig } from "./config.ts"
 import { type History, holdsAttempt, placesOf, readHistory } from "./history.ts"
 import { attemptTag, isFinal, type Located, poolTag, runTag, tagOf } from "./normalise.ts"
 import { Places } from "./places.ts"
+import type { Preparation } from "./preparation.ts"
 
 export interface Earlier {
   /** How often the run was claimed by our kind. */
@@ -77,7 +78,7 @@ export const liveCommands = Effect.fn("runs.liveCommands")(function* (
   run: FlowRun,
   history: History,
   seenAt: ReadonlyArray<Place> = []
-): Effect.fn.Return<ReadonlyArray<Located>, ApiError, ControlPlane | Places | RunsConfig> {
+): Effect.fn.Return<ReadonlyArray<Located>, ApiError, ControlPlane | Places | RunsConfig | Preparation> {
   const { places, unreachable } = yield* placesOf(run, history)
   if (unreachable.length > 0) {
     return yield* new Unavailable({
@@ -98,7 +99,7 @@ export const liveCommands = Effect.fn("runs.liveCommands")(function* (
 export const earlierAttempts = Effect.fn("runs.earlierAttempts")(function* (
   run: FlowRun,
   seenAt: ReadonlyArray<Place>
-): Effect.fn.Return<Earlier, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
+): Effect.fn.Return<Earlier, ApiError, Prefect | ControlPlane | Places | RunsConfig | Preparation> {
   if (isFresh(run) && seenAt.length === 0) return none
   const history = yield* readHistory(run.id)
   const live = yield* liveCommands(run, history, seenAt)

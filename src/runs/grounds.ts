@@ -23,6 +23,7 @@ import { holdsAttempt, placesOf, readHistory } from "./history.ts"
 import { agentTag, attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
 import { isOver, timeOf } from "./phase.ts"
 import type { Places } from "./places.ts"
+import type { Preparation } from "./preparation.ts"
 import { steadyMillis } from "./steady.ts"
 import { once, tellRun } from "./tell.ts"
 
@@ -46,7 +47,7 @@ export interface Asked {
 
 export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
   asked: Asked
-): Effect.fn.Return<boolean, ApiError, Prefect | ControlPlane | Places | RunsConfig | Brake> {
+): Effect.fn.Return<boolean, ApiError, Prefect | ControlPlane | Places | RunsConfig | Preparation | Brake> {
   const { about, area, found, memory, run } = asked
   const { monitorInterval } = yield* RunsConfig
   const { id } = found.command
@@ -89,7 +90,11 @@ export const sayWentBack = Effect.fnUntraced(function* (runId: string, command: 
 const reasonToSpare = Effect.fnUntraced(function* (
   { found, judgedAs }: Asked,
   run: FlowRun
-): Effect.fn.Return<string | undefined, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
+): Effect.fn.Return<
+  string | undefined,
+  ApiError,
+  Prefect | ControlPlane | Places | RunsConfig | Preparation
+> {
   const { command } = found
   const config = yield* RunsConfig
   const hasAttempt = tagOf(command, attemptTag) !== undefined

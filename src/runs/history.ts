@@ -10,10 +10,12 @@ import { attemptId, transitionOf } from "../job/attempt.ts"
 import { type ClaimMessage, parseClaimMessage, parseHandBackMessage } from "../job/claim-message.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun, State } from "../prefect/schemas.ts"
+import { placeOf } from "./access.ts"
 import type { RunsConfig } from "./config.ts"
 import { attemptTag, tagOf } from "./normalise.ts"
 import { timeOf } from "./phase.ts"
-import { placeFromText, type Places } from "./places.ts"
+import type { Places } from "./places.ts"
+import type { Preparation } from "./preparation.ts"
 
 /** A claim, and when the server accepted it, in ms since 1970. */
 export interface PastClaim extends ClaimMessage {
@@ -99,13 +101,13 @@ export const placesOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<
   { readonly places: ReadonlyArray<Place>; readonly unreachable: ReadonlyArray<string> },
   never,
-  Places | RunsConfig
+  Places | RunsConfig | Preparation
 > {
   const texts = [run.infrastructure_pid ?? "", ...history.claims.map((each) => each.where)]
   const found = new Map<string, Place>()
   const unreachable: Array<string> = []
   for (const text of texts) {
-    const place = yield* placeFromText(text)
+    const place = yield* placeOf(run, text)
     if (place === "no credential") unreachable.push(text)
     else if (place !== undefined) found.set(place.workload.path, place)
   }

@@ -18,6 +18,7 @@ import type { About } from "../observe/say.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { absence, type Absent } from "./absence.ts"
+import { placeOf } from "./access.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
@@ -40,7 +41,8 @@ import {
   tagOf
 } from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
-import { placeFromText, type Places } from "./places.ts"
+import type { Places } from "./places.ts"
+import type { Preparation } from "./preparation.ts"
 import { steadyMillis } from "./steady.ts"
 
 /** The run's live commands, as the bulk queries saw them. */
@@ -57,7 +59,7 @@ export type Look =
 /** A search that found nothing is not repeated sooner, in ms. */
 const searchEvery = 10_000
 
-type Environment = Prefect | ControlPlane | Places | RunsConfig
+type Environment = Prefect | ControlPlane | Places | RunsConfig | Preparation
 
 export const look = Effect.fn("runs.look")(
   function* (
@@ -216,7 +218,7 @@ const commandOfPid = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Located | "no credential" | "of another run" | undefined, ApiError, Environment> {
   const pid = parseInfrastructurePid(run.infrastructure_pid ?? "")
   if (pid === undefined) return undefined
-  const place = yield* placeFromText(run.infrastructure_pid ?? "")
+  const place = yield* placeOf(run, run.infrastructure_pid ?? "")
   if (place === undefined || place === "no credential") return place
   return yield* Commands.use((commands) => commands.get(place.workload, pid.commandId)).pipe(
     // A PID can be edited: the command of another run is no business of this one.

@@ -6,7 +6,7 @@
  * same moment finds them again.
  */
 import { Effect } from "effect"
-import type { Access, ControlPlane } from "../cpln/control-plane.ts"
+import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at as inPlace } from "../cpln/place.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
 import { type Identity, type Policy, Secrets } from "../cpln/secrets.ts"
@@ -17,12 +17,7 @@ import { Prefect } from "../prefect/prefect.ts"
 import { type CleanupRules, isStillOurs, poolReplaced } from "./cleanup.ts"
 import { poolTag } from "./normalise.ts"
 import { timeOf } from "./phase.ts"
-
-/** One GVC, and the access by which it is reached. */
-export interface Corner {
-  readonly access: Access
-  readonly gvc: string
-}
+import type { Corner } from "./places.ts"
 
 const suffix = identityName("")
 

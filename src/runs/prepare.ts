@@ -4,22 +4,15 @@
  * Invariant: nothing is created here, and what Control Plane would refuse is refused here, every problem at once. What
  * may pass by itself (5xx, 429, a refused credential) is an `ApiError`, never a refusal.
  */
-import { Effect, Redacted, Result } from "effect"
+import { Effect, Result } from "effect"
 import type { StartCommand } from "../cpln/commands.ts"
-import { Access } from "../cpln/control-plane.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import { revealPolicy, toApply } from "../job/to-apply.ts"
-import { tokenOf } from "../job/where.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { type Injected, RunsConfig } from "./config.ts"
-import {
-  type Definition,
-  definitionOf,
-  type OtherInfrastructure,
-  refuse,
-  type RunRefused
-} from "./definition.ts"
+import { accessOf } from "./access.ts"
+import { RunsConfig } from "./config.ts"
+import { definitionOf, type OtherInfrastructure, refuse, type RunRefused } from "./definition.ts"
 import { Preparation } from "./preparation.ts"
 import { startOf, toSend } from "./to-send.ts"
 import type { Wanted } from "./workload.ts"
@@ -87,14 +80,6 @@ export const prepare = Effect.fn("runs.prepare")(function* (
     streamOutput: definition.streamOutput
   }
 })
-
-/** The configuration block goes before the agent's own credential. */
-const accessOf = ({ config, org }: Definition, { endpoint, token }: Injected): Access => {
-  const own = tokenOf(config)
-  // Without either, the definition was refused.
-  const credential = own === undefined ? (token ?? Redacted.make("")) : Redacted.make(own)
-  return new Access({ endpoint, org, token: credential })
-}
 
 const revealForAgent = (org: string, secret: string): string =>
   [

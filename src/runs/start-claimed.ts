@@ -19,7 +19,7 @@ import { readHistory, rivalsOf } from "./history.ts"
 import { agentTag, attemptTag, poolTag } from "./normalise.ts"
 import { isCancelling } from "./phase.ts"
 import { Places } from "./places.ts"
-import type { Prepared } from "./prepare.ts"
+import type { Preparation, Prepared } from "./prepare.ts"
 import { proposeEnd } from "./propose.ts"
 import { label, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
@@ -28,7 +28,14 @@ import { stop } from "./stop.ts"
 import { tellRun } from "./tell.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
-export type StartEnvironment = Prefect | ControlPlane | RunsConfig | Board | Places | EnsuredWorkloads
+export type StartEnvironment =
+  | Prefect
+  | ControlPlane
+  | RunsConfig
+  | Board
+  | Places
+  | Preparation
+  | EnsuredWorkloads
 
 /** A job that was started, or taken over. */
 export interface Started {

@@ -32,6 +32,8 @@ export interface AgentOptions {
   readonly queues?: ReadonlyArray<string>
   /** Of the version of this agent: without a GVC it refuses what others run. */
   readonly gvc?: string | undefined
+  /** What its container gives it beside that: false for nothing, as on a machine outside of Control Plane. */
+  readonly injects?: boolean
   /** Of its process, beside the address of the server. */
   readonly prefectSettings?: Readonly<Record<string, string>>
   /** Value of the tag `cpln/prefectAgent`; the name unless given. */
@@ -86,6 +88,8 @@ export const injected = {
   token: Redacted.make("token-of-the-agent")
 }
 
+const nothing = { org: undefined, gvc: undefined, location: undefined, token: undefined }
+
 export const startAgent = Effect.fnUntraced(function* (
   world: World,
   name: string,
@@ -120,7 +124,10 @@ export const startAgent = Effect.fnUntraced(function* (
     queues: options.queues ?? [],
     createPool: false,
     baseJobTemplate: undefined,
-    injected: { ...injected, gvc: "gvc" in options ? options.gvc : gvc },
+    injected:
+      options.injects === false
+        ? { ...nothing, endpoint: injected.endpoint }
+        : { ...injected, gvc: "gvc" in options ? options.gvc : gvc },
     settings: settingsWith(options.settings),
     workerName: name,
     agentLink: options.link ?? name,

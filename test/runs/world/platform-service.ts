@@ -2,14 +2,14 @@
  * The modelled Control Plane as an agent's clients show it: with latency, faults, the service's clock, and a doubt after
  * a start whose answer was lost.
  */
-import { Context, Effect, Layer, LayerMap, Stream } from "effect"
+import { Context, Effect, Layer, LayerMap, Redacted, Stream } from "effect"
 import { Commands, StartInDoubt } from "../../../src/cpln/commands.ts"
 import { type Access, ControlPlane } from "../../../src/cpln/control-plane.ts"
 import { Logs } from "../../../src/cpln/logs.ts"
 import type { WorkloadRef } from "../../../src/cpln/schemas.ts"
 import { type Policy, Secrets } from "../../../src/cpln/secrets.ts"
 import { Workloads } from "../../../src/cpln/workloads.ts"
-import { type ApiError, Conflict, NotFound, Refused } from "../../../src/http/errors.ts"
+import { type ApiError, Conflict, NotFound, Refused, Unauthorised } from "../../../src/http/errors.ts"
 import { type Line, type Moment, served } from "./faults.ts"
 import type { StoredObject, StoredWorkload } from "./platform-objects.ts"
 import type { World } from "./world.ts"
@@ -36,11 +36,13 @@ const clientsOf = (world: World, line: Line, access: Access) => {
   ) =>
     served(faults, line, { service: "Control Plane", name, by, subject }, within, (moment) =>
       Effect.suspend((): Effect.Effect<A, ApiError> => {
+        const request = `${name} ${subject}`
+        if (world.refusedTokens.has(Redacted.value(access.token))) {
+          return Effect.fail(new Unauthorised({ service: "Control Plane", request, detail: "not accepted" }))
+        }
         const value = commit(moment)
         return value === undefined
-          ? Effect.fail(
-              new NotFound({ service: "Control Plane", request: `${name} ${subject}`, detail: "not found" })
-            )
+          ? Effect.fail(new NotFound({ service: "Control Plane", request, detail: "not found" }))
           : Effect.succeed(value)
       })
     )

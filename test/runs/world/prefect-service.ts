@@ -109,6 +109,13 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
           ),
         (run) => run.id
       ),
+    lastEnded: (pool) =>
+      call("lastEnded", pool, ({ asOf, model }) =>
+        model
+          .find(asOf, { pool, stateTypes: ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"] })
+          .toSorted((a, b) => Date.parse(b.state?.timestamp ?? "") - Date.parse(a.state?.timestamp ?? ""))
+          .slice(0, 200)
+      ),
     history: (runId) =>
       // Of a run that is not there: none, and no 404.
       call("history", runId, ({ asOf, model }) =>

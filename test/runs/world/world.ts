@@ -48,6 +48,8 @@ export class World {
   /** How far the services' clocks are ahead of the agents', in ms. */
   readonly skew = { prefect: 0, platform: 0 }
   readonly stopping: Stopping = { grace: 10, endsAs: "cancelled" }
+  /** Tokens that Control Plane does not take any more. */
+  readonly refusedTokens = new Set<string>()
   /** What the jobs of a run do; else `usual`. */
   readonly scripts = new Map<string, Script>()
   usual: Script = flow()
