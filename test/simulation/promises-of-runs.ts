@@ -235,7 +235,8 @@ const proofHolds = 8_000
 const pidIsOfNewest: Check = {
   promise: "I7",
   name: "the infrastructure PID names a job of the newest claim",
-  bound: "8 s: the proof of a claim holds for 5, and the write takes its time",
+  bound:
+    "8 s: the proof of a claim holds for 5, and the write takes its time; a process that is frozen as it writes is put right by the next look",
   find: ({ entries, runs }) =>
     entries.flatMap((entry) => {
       if (entry.what !== "run changed" || !byAgent(entry.by)) return []
@@ -245,7 +246,7 @@ const pidIsOfNewest: Check = {
       const run = runs.find((each) => each.id === entry.runId)
       const job = run?.jobs.find((each) => each.id === id)
       const known = run?.states.filter(
-        (state) => claimOf(state) !== undefined && state.at <= entry.at - proofHolds
+        (state) => claimOf(state) !== undefined && state.at <= entry.sent - proofHolds
       )
       const newest = known?.at(-1)
       if (job === undefined || newest === undefined || job.at >= newest.at) return []

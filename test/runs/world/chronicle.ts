@@ -20,6 +20,8 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
     }
   | {
       readonly what: "run changed"
+      /** When its writer decided to send it, in ms since 1970. */
+      readonly sent: number
       readonly runId: string
       readonly change: Readonly<Record<string, unknown>>
     }

@@ -164,11 +164,11 @@ export class PrefectModel extends PrefectRecords {
   }
 
   /** False when the run does not exist. */
-  change(now: number, by: Writer, id: string, change: Partial<FlowRun>): boolean {
+  change(now: number, by: Writer, id: string, change: Partial<FlowRun>, sent: number = now): boolean {
     const run = this.run(id)
     if (run === undefined) return false
     this.runs.put(now, { ...run, ...change })
-    this.chronicle.add({ at: now, by, what: "run changed", runId: id, change })
+    this.chronicle.add({ at: now, by, what: "run changed", sent, runId: id, change })
     return true
   }
 

@@ -127,16 +127,14 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
       call("propose", runId, ({ model, now }) => model.propose(now, by, runId, proposal)),
     changeRun: (runId, { infrastructurePid, tags, empiricalPolicy }) =>
       Effect.asVoid(
-        call(
-          "changeRun",
-          runId,
-          ({ model, now }) =>
-            model.change(now, by, runId, {
-              ...(infrastructurePid === undefined ? {} : { infrastructure_pid: infrastructurePid }),
-              ...(tags === undefined ? {} : { tags }),
-              ...(empiricalPolicy === undefined ? {} : { empirical_policy: empiricalPolicy })
-            }) || undefined
-        )
+        call("changeRun", runId, ({ model, now, sent }) => {
+          const change = {
+            ...(infrastructurePid === undefined ? {} : { infrastructure_pid: infrastructurePid }),
+            ...(tags === undefined ? {} : { tags }),
+            ...(empiricalPolicy === undefined ? {} : { empirical_policy: empiricalPolicy })
+          }
+          return model.change(now, by, runId, change, sent) || undefined
+        })
       ),
     labelRun: (runId) => Effect.asVoid(call("labelRun", runId, ({ model }) => model.run(runId))),
     renewLease: (lease, seconds) =>
