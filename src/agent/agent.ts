@@ -31,7 +31,7 @@ import { WorkerEvents } from "./events.ts"
 import * as Foretelling from "./foretelling.ts"
 import { heartbeat, heartbeatSeconds, signOff } from "./heartbeat.ts"
 import { Launcher } from "./launcher.ts"
-import { loop } from "./loop.ts"
+import { loop, makeRecovery } from "./loop.ts"
 import { OurWorkloads } from "./ours.ts"
 import { makePoll } from "./poll.ts"
 import { CannotStart, type Checked, type StartUp, startUp } from "./start-up.ts"
@@ -177,7 +177,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
   yield* Effect.addFinalizer(() =>
     say("info", "Init", {}, settings.observe ? "Stopping." : "Stopping: no new claims; jobs run on.")
   )
-  yield* loop("heartbeat", Duration.seconds(heartbeatSeconds), heartbeat())
+  const recovery = yield* makeRecovery
+  yield* loop("heartbeat", Duration.seconds(heartbeatSeconds), heartbeat(), recovery)
   yield* say(
     "info",
     "Init",
@@ -185,15 +186,16 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     `Agent "${config.workerName}" ${settings.observe ? "only observes" : "serves"} work pool "${config.pool}"${queues.length > 0 ? `, queues ${queues.join(", ")}` : ""}.`
   )
   const syncCplnToPrefect = yield* makeSyncCplnToPrefect(cycles.look)
-  yield* loop("poll", Duration.seconds(settings.queryInterval), poll())
-  yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled())
-  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect())
-  yield* loop("watch", watchEvery, cycles.lookUnlessIdle)
+  yield* loop("poll", Duration.seconds(settings.queryInterval), poll(), recovery)
+  yield* loop("cancel watch", Duration.seconds(settings.cancelInterval), watchCancelled(), recovery)
+  yield* loop("sync_cpln_to_prefect", Duration.seconds(settings.interval), syncCplnToPrefect(), recovery)
+  yield* loop("watch", watchEvery, cycles.lookUnlessIdle, recovery)
   const cleanup = yield* makeCleanup({
     ttl: Duration.toMillis(Duration.hours(settings.cleanupTtl)),
     observe: settings.observe
   })
-  yield* loop("clean-up", Duration.minutes(1), cleanup())
-  yield* loop("sync_prefect_to_cpln", Duration.seconds(settings.interval), (yield* makeSyncPrefectToCpln())())
+  yield* loop("clean-up", Duration.minutes(1), cleanup(), recovery)
+  const syncPrefectToCpln = yield* makeSyncPrefectToCpln()
+  yield* loop("sync_prefect_to_cpln", Duration.seconds(settings.interval), syncPrefectToCpln(), recovery)
   return yield* Effect.never
 }, Effect.scoped)

@@ -4,7 +4,7 @@
  * Invariant: a loop outlives every failure, defect and interruption of its work, and no other fiber ever learns of one;
  * only its own interruption ends it. Trouble stretches its pace, up to a minute, and shows in its `LoopHealth`.
  */
-import { Cause, Clock, Duration, Effect, Exit, Random, Ref, type Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Latch, Random, Ref, type Scope } from "effect"
 import { plural } from "../observe/plural.ts"
 
 /** What the health endpoint and the page show of a loop. `lastSuccess` is in milliseconds since 1970. */
@@ -13,6 +13,17 @@ export interface LoopHealth {
   readonly failuresInARow: number
   readonly lastSuccess: number | undefined
 }
+
+/** What the loops of one agent share: that one of them works again, so that the others need not wait to find out. */
+export interface Recovery {
+  readonly awaited: Effect.Effect<void>
+  readonly tell: Effect.Effect<void>
+}
+
+export const makeRecovery: Effect.Effect<Recovery> = Effect.map(Latch.make(false), (latch) => ({
+  awaited: latch.await,
+  tell: Effect.asVoid(latch.release)
+}))
 
 const longestPause = Duration.minutes(1)
 
@@ -29,7 +40,8 @@ const pauseAfter = (failures: number) =>
 export const loop = Effect.fnUntraced(function* <E extends { readonly message: string }, R>(
   name: string,
   interval: Duration.Duration,
-  work: Effect.Effect<Duration.Duration | void, E, R>
+  work: Effect.Effect<Duration.Duration | void, E, R>,
+  recovery: Recovery
 ): Effect.fn.Return<Ref.Ref<LoopHealth>, never, R | Scope.Scope> {
   const health = yield* Ref.make<LoopHealth>({ name, failuresInARow: 0, lastSuccess: undefined })
 
@@ -37,10 +49,12 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
     const exit = yield* Effect.exit(work)
     if (Exit.isSuccess(exit)) {
       const { failuresInARow } = yield* Ref.get(health)
-      if (failuresInARow > 0)
-        yield* Effect.logInfo(`${name} works again after ${plural(failuresInARow, "failure")}`)
       yield* Ref.set(health, { name, failuresInARow: 0, lastSuccess: yield* Clock.currentTimeMillis })
-      return exit.value ?? interval
+      if (failuresInARow > 0) {
+        yield* Effect.logInfo(`${name} works again after ${plural(failuresInARow, "failure")}`)
+        yield* recovery.tell
+      }
+      return yield* Effect.sleep(exit.value ?? interval)
     }
     const { failuresInARow } = yield* Ref.updateAndGet(health, (now) => ({
       ...now,
@@ -48,13 +62,13 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
     }))
     const pause = yield* pauseAfter(failuresInARow)
     yield* Effect.logWarning(
-      `${name} failed${failuresInARow === 1 ? "" : ` ${failuresInARow} times in a row`}; next try in ${Duration.format(pause)}: ${reasonOf(exit.cause)}`
+      `${name} failed${failuresInARow === 1 ? "" : ` ${failuresInARow} times in a row`}; next try in ${(Duration.toMillis(pause) / 1000).toFixed(1)} s: ${reasonOf(exit.cause)}`
     )
     yield* Effect.logDebug(exit.cause)
-    return pause
+    yield* Effect.raceFirst(Effect.sleep(pause), recovery.awaited)
   })
 
-  yield* turn().pipe(Effect.flatMap(Effect.sleep), Effect.forever, Effect.forkScoped)
+  yield* turn().pipe(Effect.forever, Effect.forkScoped)
   return health
 })
 

@@ -112,6 +112,7 @@ export const makeApi = Effect.fn("http.makeApi")(function* (
     if (answer.status < 300) return Object.assign(answer, { [of]: about })
     const error = yield* refusal(about, answer)
     if (error._tag === "RateLimited") yield* limiter.slowDown(sentAt)
+    if ("retryAfterMillis" in error) yield* limiter.pause(error.retryAfterMillis)
     return yield* Effect.fail(error)
   })
 

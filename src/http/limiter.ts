@@ -2,7 +2,8 @@
  * Gate of one service: so many requests per second, so many in flight, and the most urgent lane first.
  *
  * Invariant: a request that waits goes only when no request of a higher lane waits, and within its lane in order. A 429
- * halves the rate; while there is none it recovers over some seconds, never above what was set.
+ * halves the rate; while there is none it recovers over some seconds, never above what was set. A service that asks for a
+ * pause gets it from all requests, but for a minute at most.
  */
 import { Clock, Deferred, type Duration, Effect, Option, type Scope } from "effect"
 import { CurrentLane, type Lane, lanes } from "./lane.ts"
@@ -24,6 +25,8 @@ export interface Limiter {
    * was halved say nothing of the new rate, and change nothing.
    */
   readonly slowDown: (sentAt: number) => Effect.Effect<void>
+  /** Lets nothing through for so long, in ms: what the service asked for with `Retry-After`. */
+  readonly pause: (forMillis: number) => Effect.Effect<void>
   /** Requests per second that are let through now. */
   readonly currentRate: Effect.Effect<number>
 }
@@ -36,6 +39,8 @@ export interface Patience<A, E, R> {
 
 /** The rate doubles back after this long without a 429, in ms. */
 const recovery = 10_000
+/** The longest pause of all requests, in ms: what the service asks for may be meant for one of them. */
+const longestPause = 60_000
 /** The rate never falls below this many requests per second. */
 const slowest = 1
 
@@ -55,11 +60,13 @@ export const makeLimiter = Effect.fnUntraced(function* (
   let refilledAt = yield* Clock.currentTimeMillis
   let slowedAt = -Infinity
   let recoversFrom = -Infinity
+  let pausedUntil = -Infinity
   let timed = false
 
   const refill = (now: number) => {
     // A clock that was set back must not hold the rate down until it has caught up.
     recoversFrom = Math.min(recoversFrom, now)
+    pausedUntil = Math.min(pausedUntil, now + longestPause)
     while (rate < settings.ratePerSecond && now - recoversFrom >= recovery) {
       rate = Math.min(settings.ratePerSecond, rate * 2)
       recoversFrom += recovery
@@ -76,10 +83,12 @@ export const makeLimiter = Effect.fnUntraced(function* (
     return undefined
   }
 
-  /** Lets through whoever may go; without tokens it comes back when there is one. */
+  /** Lets through whoever may go; while nobody may it comes back when that is over. */
   const pump: Effect.Effect<void> = Effect.gen(function* () {
-    refill(yield* Clock.currentTimeMillis)
-    const mayGo = () => inFlight < settings.concurrency && (!limited || tokens >= 1)
+    const now = yield* Clock.currentTimeMillis
+    refill(now)
+    const toWait = () => Math.max(pausedUntil - now, limited && tokens < 1 ? ((1 - tokens) / rate) * 1000 : 0)
+    const mayGo = () => inFlight < settings.concurrency && toWait() <= 0
     while (mayGo()) {
       const next = take()
       if (next === undefined) return
@@ -87,10 +96,9 @@ export const makeLimiter = Effect.fnUntraced(function* (
       if (limited) tokens--
       yield* Deferred.succeed(next.turn, undefined)
     }
-    if (timed || !limited || tokens >= 1 || lanes.every((lane) => waiting[lane].length === 0)) return
+    if (timed || toWait() <= 0 || lanes.every((lane) => waiting[lane].length === 0)) return
     timed = true
-    const wait = Math.max(1, Math.ceil(((1 - tokens) / rate) * 1000))
-    yield* Effect.sleep(wait).pipe(
+    yield* Effect.sleep(Math.max(1, Math.ceil(toWait()))).pipe(
       Effect.andThen(Effect.suspend(() => ((timed = false), pump))),
       Effect.forkIn(scope)
     )
@@ -145,6 +153,10 @@ export const makeLimiter = Effect.fnUntraced(function* (
       slowedAt = now
       recoversFrom = now
     }),
+    pause: (forMillis) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        pausedUntil = Math.max(pausedUntil, now + Math.min(forMillis, longestPause))
+      }),
     currentRate: Effect.map(Clock.currentTimeMillis, (now) => {
       refill(now)
       return rate

@@ -189,6 +189,24 @@ describe("Retry-After", () => {
     })
   )
 
+  it.effect("is a pause of all other requests too, for a minute at most", () =>
+    Effect.gen(function* () {
+      for (const [asked, waited] of [
+        ["15", 15_000],
+        ["3600", 60_000]
+      ] as const) {
+        const service = inTurn(answer(429, "", { "retry-after": asked }), answer(200, { name: "w" }))
+        const api = yield* apiOf(service)
+        const both = Effect.all([api.once(get), api.once(get)], { concurrency: 2 })
+        const fiber = yield* Effect.forkChild(Effect.andThen(Effect.ignore(api.once(get)), both))
+        while (service.asked.length < 3) yield* TestClock.adjust("100 millis")
+        yield* Fiber.join(fiber)
+        const [first, ...others] = service.asked.map(({ at }) => at)
+        for (const at of others) expect(Math.abs(at - first! - waited)).toBeLessThan(200)
+      }
+    })
+  )
+
   it.effect("longer than twenty seconds is the caller's matter: it is told, and nothing is tried again", () =>
     Effect.gen(function* () {
       const service = inTurn(answer(429, "", { "retry-after": "120" }))

@@ -144,6 +144,50 @@ describe("a 429", () => {
   )
 })
 
+describe("a pause that the service asked for", () => {
+  it.effect("is one of all requests, also where no rate is set", () =>
+    Effect.gen(function* () {
+      for (const ratePerSecond of [0, 10]) {
+        const limiter = yield* makeLimiter({ ratePerSecond, concurrency: 1_000 })
+        yield* limiter.pause(7_000)
+        const from = yield* Clock.currentTimeMillis
+        const times = yield* sending(limiter, 3)
+        yield* TestClock.adjust("6999 millis")
+        expect(times).toEqual([])
+        yield* TestClock.adjust("1 second")
+        expect(times.map((time) => time - from)).toEqual([7_000, 7_000, 7_000])
+      }
+    })
+  )
+
+  it.effect("is the longest of those that were asked for together, and a minute at most", () =>
+    Effect.gen(function* () {
+      const limiter = yield* makeLimiter({ ratePerSecond: 10, concurrency: 1_000 })
+      yield* limiter.pause(9_000)
+      yield* limiter.pause(2_000)
+      const times = yield* sending(limiter, 1)
+      yield* TestClock.adjust("10 seconds")
+      expect(times).toEqual([9_000])
+      yield* limiter.pause(3_600_000)
+      const later = yield* sending(limiter, 1)
+      yield* TestClock.adjust("1 hour")
+      expect(later).toEqual([70_000])
+    })
+  )
+
+  it.effect("is over in time also when the clock is set back by an hour", () =>
+    Effect.gen(function* () {
+      const limiter = yield* makeLimiter({ ratePerSecond: 0, concurrency: 1_000 })
+      yield* TestClock.setTime(3_600_000)
+      yield* limiter.pause(5_000)
+      yield* TestClock.setTime(0)
+      const times = yield* sending(limiter, 1)
+      yield* TestClock.adjust("61 seconds")
+      expect(times.length).toBe(1)
+    })
+  )
+})
+
 describe("requests in flight", () => {
   it.effect("are never more than allowed, and the next one goes when one ends, however it ends", () =>
     Effect.gen(function* () {
