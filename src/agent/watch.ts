@@ -26,6 +26,7 @@ import { timeOf } from "../runs/phase.ts"
 import { Places } from "../runs/places.ts"
 import { liveJobs, Sightings } from "../runs/sightings.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
+import { tellStopped } from "../runs/stopped.ts"
 import { deletedRun } from "./deleted.ts"
 import { Endings } from "./endings.ts"
 import { Launcher } from "./launcher.ts"
@@ -182,7 +183,8 @@ const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
     (place) =>
       ask(place).pipe(
         Effect.timeoutOrElse({ duration: answerWithin, orElse: () => Effect.fail(slow(place)) }),
-        Effect.catchTag("NotFound", () => Effect.void),
+        // What lived there lives no more.
+        Effect.catchTag("NotFound", () => Effect.sync(() => sightings.note(place, new Set()))),
         Effect.catch((error) =>
           Effect.logDebug(error.message).pipe(
             Effect.andThen(
@@ -282,7 +284,8 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
     ids.filter((id) => !seen.has(id)),
     (id) => {
       const bulk = jobs.byRun.get(id)
-      return bulk === undefined ? Effect.sync(() => forget(id)) : deletedRun(id, bulk)
+      if (bulk !== undefined) return deletedRun(id, bulk)
+      return Effect.map(tellStopped(board.of(id), []), (open) => (open === 0 ? forget(id) : undefined))
     },
     { concurrency, discard: true }
   )

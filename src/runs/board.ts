@@ -8,6 +8,7 @@
 import { Context, Layer } from "effect"
 import type { Place } from "../cpln/place.ts"
 import type { JobExecution } from "../cpln/schemas.ts"
+import type { About, Area } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import type { History } from "./history.ts"
 import type { Located } from "./normalise.ts"
@@ -39,11 +40,14 @@ export interface AttemptMemory {
   startTrouble: string | undefined
 }
 
-/** A stop of ours: when it was first and last wanted, and when it was last sent. */
+/** A stop of ours: when it was first and last wanted, and when it was last sent; of what, and how that is spoken of. */
 export interface StopMemory {
   readonly firstAt: number
   readonly wantedAt: number
   readonly sentAt: number | undefined
+  readonly place: Place
+  readonly area: Area
+  readonly about: About
 }
 
 export interface RunMemory {

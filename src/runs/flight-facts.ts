@@ -33,7 +33,8 @@ import {
   poolTag,
   type Remembered,
   runnerCommand,
-  tagOf
+  tagOf,
+  isFinal
 } from "./normalise.ts"
 import { viewOf } from "./phase.ts"
 
@@ -123,7 +124,8 @@ export const commandFacts = ({
 const executionFacts = (execution: JobExecution, command: Command) => {
   const seen = execution.containers?.[mainContainer(command)]
   return given({
-    exitCode: seen?.restarts?.exitCode,
+    // That of the time before, where it runs again, decides nothing.
+    exitCode: seen?.ready === true && !isFinal(command) ? undefined : seen?.restarts?.exitCode,
     reason: word(seen?.restarts?.reason),
     condition: word(execution.conditions?.find((each) => each.type === "Failed")?.reason)
   })

@@ -110,6 +110,7 @@ const observationOf = Effect.fnUntraced(function* (
   }
   const observation = observe(command, at, execution, started, remembered)
   if (observation._tag === "MainEnded") mem.mainEndedSince ??= now
+  else if (observation._tag === "Live") mem.mainEndedSince = undefined
   return { observation, job: { at, execution, remembered } }
 })
 

@@ -132,7 +132,10 @@ export const observe = (
     case "cancellation-requested":
       return { _tag: "Stopping" }
     default:
-      return exit.code !== undefined && hasSideContainers(command)
+      // One that runs again has the exit code of the time before.
+      return exit.code !== undefined &&
+        execution?.containers?.[main]?.ready !== true &&
+        hasSideContainers(command)
         ? { _tag: "MainEnded", exit, age: remembered.mainEndedAge }
         : { _tag: "Live", runner: started && holdsRunner(command), stopWanted }
   }

@@ -8,7 +8,6 @@ import { Effect } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { infrastructurePid, parseInfrastructurePid } from "../job/infrastructure-pid.ts"
-import { duration } from "../observe/duration.ts"
 import { type About, type Area, say } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { act, type ActEnvironment } from "./act.ts"
@@ -16,15 +15,17 @@ import { Board, type RunMemory } from "./board.ts"
 import { Brake } from "./brake.ts"
 import { sentence } from "./crash.ts"
 import type { Decision } from "./decide.ts"
+import { freshRun } from "./fresh.ts"
 import { hasGrounds } from "./grounds.ts"
 import { holdsAttempt, readHistory } from "./history.ts"
 import { isClaimed, judge } from "./judge.ts"
 import { renewLease } from "./lease.ts"
 import { type Bulk, look, type Look } from "./look.ts"
-import { attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
-import { isKnownState, isOver, phaseOf, timeOf } from "./phase.ts"
+import { attemptTag, type Located, tagOf } from "./normalise.ts"
+import { isCancelling, isKnownState, isOver, phaseOf, timeOf } from "./phase.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
+import { tellStopped } from "./stopped.ts"
 import { once, tellRun } from "./tell.ts"
 import { steadyMillis } from "./steady.ts"
 
@@ -57,8 +58,8 @@ export const reconcile = Effect.fn("runs.reconcile")(function* (
   const run = seen.value
   if (!isKnownState(run) || !board.enter(run.id)) return undefined
   return yield* reconcileEntered(seen, bulk, board.of(run.id)).pipe(
-    Effect.tap(({ decision, strays }) =>
-      Effect.sync(() => (decision._tag === "Forget" && strays === 0 ? board.forget(run.id) : undefined))
+    Effect.tap(({ decision, unfinished }) =>
+      Effect.sync(() => (decision._tag === "Forget" && unfinished === 0 ? board.forget(run.id) : undefined))
     ),
     Effect.ensuring(Effect.sync(() => board.leave(run.id)))
   )
@@ -99,12 +100,15 @@ const reconcileEntered = Effect.fnUntraced(function* (
     const { id } = looked.current.command
     if (memory.stops.get(id)?.sentAt === undefined) memory.stops.delete(id)
   }
-  if (looked._tag === "Found") {
-    yield* repairPid(run, looked.current, about)
-    yield* noteStopped(looked.current, memory, area, about)
-  }
+  if (looked._tag === "Found") yield* repairPid(run, looked.current, about)
   const job = looked._tag === "Found" ? { found: looked.current, memory } : undefined
-  return { decision, job, strays: strays.length } satisfies Outcome & { readonly strays: number }
+  const open =
+    looked._tag === "Unreachable"
+      ? 0
+      : yield* tellStopped(memory, job === undefined ? strays : [job.found, ...strays])
+  return { decision, job, unfinished: strays.length + open } satisfies Outcome & {
+    readonly unfinished: number
+  }
 })
 
 /** A state that was followed by another does not come back, unless the answers are of two databases, or of an old copy. */
@@ -142,7 +146,7 @@ const noteState = Effect.fnUntraced(function* (
 })
 
 const areaOf = (run: FlowRun): Area =>
-  run.state_type === "CANCELLING" ? "Kill" : isOver(run) ? "Sync Prefect→CPLN" : "Sync CPLN→Prefect"
+  isCancelling(run) ? "Kill" : isOver(run) ? "Sync Prefect→CPLN" : "Sync CPLN→Prefect"
 
 const aboutOf = (run: FlowRun, memory: RunMemory, looked: Look): About => {
   const current = looked._tag === "Found" ? looked.current : undefined
@@ -182,25 +186,9 @@ const repairPid = Effect.fnUntraced(function* (run: FlowRun, current: Located, a
   // The PID is also how a job is adopted: not by a run that wants no job.
   const wantsNone = ["cancelling", "suspended"].includes(phaseOf(run, true))
   if (wantsNone && !holdsAttempt(yield* readHistory(run.id), current.command)) return
-  yield* writePid(run, pid)
+  // The list that it came from may be old: a newer claim's PID, or somebody's tags, may be there by now.
+  const fresh = (yield* freshRun(run.id)).value
+  if (fresh.state_id !== run.state_id || fresh.infrastructure_pid !== run.infrastructure_pid) return
+  yield* writePid(fresh, pid)
   yield* say("info", "Job", about, "PID written: it did not name the current job.")
-})
-
-/** Closes what `Sending stopReplica` opened. */
-const noteStopped = Effect.fnUntraced(function* (
-  { command }: Located,
-  memory: RunMemory,
-  area: Area,
-  about: About
-) {
-  const asked = memory.stops.get(command.id)
-  if (asked?.sentAt === undefined || !isFinal(command) || memory.said.has(command.id)) return
-  memory.said.add(command.id)
-  const took = (yield* steadyMillis) - asked.firstAt
-  yield* say(
-    "info",
-    area,
-    about,
-    `Job terminated successfully ${duration(took)} after stopReplica (${command.lifecycleStage}).`
-  )
 })

@@ -55,15 +55,15 @@ export const stop = Effect.fn("runs.stop")(
     const before = memory.stops.get(command.id)
     if (before?.sentAt !== undefined && now - before.sentAt < askAgainAfter) return
     const firstAt = before?.firstAt ?? now
-    if (before === undefined && !(yield* confirm)) {
-      return yield* say(
-        "debug",
-        area,
-        about,
-        "what the stop rests on does not hold: its job is not stopped; looking again"
-      )
-    }
-    memory.stops.set(command.id, { firstAt, wantedAt: now, sentAt: before?.sentAt })
+    const spared = say(
+      "debug",
+      area,
+      about,
+      "what the stop rests on does not hold: its job is not stopped; looking again"
+    )
+    if (before === undefined && !(yield* confirm)) return yield* spared
+    const wanted = { firstAt, wantedAt: now, place, area, about }
+    memory.stops.set(command.id, { ...wanted, sentAt: before?.sentAt })
     if (now - firstAt > raiseVoiceAfter) {
       yield* say(
         "error",
@@ -81,11 +81,16 @@ export const stop = Effect.fn("runs.stop")(
         `${why}; it has no replica yet that could be stopped: looking again.`
       )
     }
+    // What held when there was no replica yet may have changed by now.
+    if (before !== undefined && before.sentAt === undefined && !(yield* confirm)) {
+      memory.stops.delete(command.id)
+      return yield* spared
+    }
     yield* say("info", area, about, `Sending stopReplica: ${why}`)
     const answer = yield* Commands.use((commands) => commands.stopReplica(place.workload, replica)).pipe(
       at(place.access)
     )
-    memory.stops.set(command.id, { firstAt, wantedAt: now, sentAt: now })
+    memory.stops.set(command.id, { ...wanted, sentAt: now })
     if (answer === "already") yield* say("debug", area, about, "A stop is under way already.")
   },
   Effect.provideService(CurrentLane, "stop")

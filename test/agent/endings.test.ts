@@ -173,6 +173,21 @@ describe("a job that ended", () => {
     })
   )
 
+  scenario(
+    "in its main container, which the platform started again, is not settled while that works",
+    (world) =>
+      Effect.gen(function* () {
+        const command = yield* runningJob(world, { containers: 2 })
+        yield* startAgent(world, "agent-a")
+        world.platform.change(begin, command, {
+          execution: { containers: { "prefect-job": { ready: true, restarts: { exitCode: 3, count: 1 } } } }
+        })
+        yield* pass("5 minutes")
+        expect(world.stateOf("r1")).toBe("RUNNING")
+        expect(world.stageOf(command)).toBe("running")
+      })
+  )
+
   scenario("is settled once by two agents", (world) =>
     Effect.gen(function* () {
       const command = yield* runningJob(world)

@@ -6,7 +6,16 @@ import { parseQuery } from "../../src/emulator/logs/logql.ts"
 import { startAgent } from "../runs/world/agents.ts"
 import { flow, type Script } from "../runs/world/jobs.ts"
 import { pass, scenario } from "../runs/world/scenario.ts"
-import { poolName, type World } from "../runs/world/world.ts"
+import {
+  attemptOf,
+  begin,
+  claimState,
+  pid,
+  poolName,
+  stateAt,
+  whereOf,
+  type World
+} from "../runs/world/world.ts"
 
 const selector = '{gvc="dev", workload="agent"}'
 
@@ -107,6 +116,57 @@ describe("log filters", () => {
         expect(Result.isSuccess(parseQuery(query)), query).toBe(true)
         expect(query).toContain("|=")
       }
+    })
+  )
+
+  scenario(
+    "find the stop of a run that is cancelled in the old way, type CANCELLED and name Cancelling",
+    (world) =>
+      Effect.gen(function* () {
+        world.usual = flow({ runs: 3_000 })
+        yield* world.addRun("r1")
+        const agent = yield* startAgent(world, "agent-a")
+        yield* pass("30 seconds")
+        yield* world.propose("r1", "CANCELLED", { name: "Cancelling" })
+        yield* pass("2 minutes")
+        const found = shown(agent.lines, '|= "[CPLN] Kill" |= "r1"').join("\n")
+        expect(found).toContain("Sending stopReplica")
+        expect(found).toContain("terminated successfully")
+      })
+  )
+
+  scenario("find the stop of a job whose run was deleted", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 3_000 })
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a")
+      yield* pass("30 seconds")
+      world.prefect.delete(begin + 30_000, "r1")
+      yield* pass("5 minutes")
+      const found = shown(agent.lines, '|= "[CPLN] Sync Prefect→CPLN" |= "r1"').join("\n")
+      expect(found).toContain("Sending stopReplica")
+      expect(found.match(/terminated successfully/gu)).toHaveLength(1)
+    })
+  )
+
+  scenario("find the stop of a double", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const tags = { "prefect.io/attempt": attemptOf("t1") }
+      const first = yield* world.addCommand(ref, "r1", { tags, created: begin - 2_000 })
+      const double = yield* world.addCommand(ref, "r1", { tags, created: begin - 1_000 })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        start_time: new Date(begin).toISOString(),
+        infrastructure_pid: pid("w1", first),
+        history: [claimState("t1", { where: whereOf("w1") })],
+        state: stateAt(begin, "RUNNING")
+      })
+      const agent = yield* startAgent(world, "agent-a")
+      yield* pass("5 minutes")
+      const found = shown(agent.lines, `|= "[CPLN] Kill" |= "${double}"`).join("\n")
+      expect(found).toContain("Sending stopReplica")
+      expect(found.match(/terminated successfully/gu)).toHaveLength(1)
     })
   )
 

@@ -434,6 +434,48 @@ describe("a run that was deleted", () => {
 })
 
 describe("an answer that is old", () => {
+  scenario("about a job that would not start does not stop it once its run is in it", (world) =>
+    Effect.gen(function* () {
+      // From the start timeout on a stop is wanted, and there is no replica; then it starts, and the lists lag behind.
+      world.usual = flow({ pending: 210, startUp: 1, runs: 120 })
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a", { settings: { startTimeout: "180" } })
+      yield* pass("208 seconds")
+      expect(world.stages("r1")).toEqual(["pending"])
+      const over = world.faults.on(
+        ({ name }) => name === "findRuns" || name === "find",
+        { kind: "stale", by: 30_000 },
+        1e9
+      )
+      yield* pass("25 seconds")
+      expect(world.stateOf("r1")).toBe("RUNNING")
+      over()
+      yield* pass("5 minutes")
+      expect(world.stopped()).toEqual([])
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
+  scenario("about a run whose PID is to be put right costs nobody's tags", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const command = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        infrastructure_pid: null,
+        history: [claimState("t1", { where })],
+        state: stateAt(begin, "RUNNING")
+      })
+      yield* pass("30 seconds")
+      world.faults.on(({ name }) => name === "findRuns", { kind: "stale", by: 20_000 }, 1e9)
+      yield* world.change("r1", { tags: ["of-a-person"] })
+      yield* startAgent(world, "agent-a")
+      yield* pass("15 seconds")
+      expect(world.run("r1").infrastructure_pid).toBe(pid("w1", command))
+      expect(world.run("r1").tags).toContain("of-a-person")
+    })
+  )
+
   scenario("about a run that is run again does not stop its fresh job", (world) =>
     Effect.gen(function* () {
       // FAILED for hours; somebody retries it; for a minute the bulk answers still say FAILED.
