@@ -3,6 +3,7 @@
  *
  * Invariant: no other file of `src` names a runtime or imports a runtime's own modules.
  */
+import { writeSync } from "node:fs"
 import { hostname } from "node:os"
 import {
   NodeChildProcessSpawner,
@@ -13,7 +14,7 @@ import {
   NodeStdio,
   NodeTerminal
 } from "@effect/platform-node-shared"
-import { Cause, Effect, Exit, Layer } from "effect"
+import { Cause, Effect, Exit, Layer, Runtime } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Socket } from "effect/socket"
 
@@ -39,12 +40,28 @@ export const platform = Layer.mergeAll(
   webSocket
 )
 
+/**
+ * Once the reader of standard output has gone. The listener stays: without one the signal of the next line would end the
+ * process at once. A connection that breaks may raise the signal too, so an empty line is tried.
+ */
+export const stdoutUnread: Effect.Effect<void> = Effect.callback((resume) => {
+  process.on("SIGPIPE", () => {
+    try {
+      writeSync(1, "\n")
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EPIPE") resume(Effect.void)
+    }
+  })
+})
+
 /** Runs the program until it ends or a signal comes. Ending by SIGTERM or SIGINT is success: exit code 0. */
 export const runMain = NodeRuntime.runMain
 
 export const signalIsSuccess = {
   teardown: <E, A>(exit: Exit.Exit<A, E>, done: (code: number) => void) =>
-    done(Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+    Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+      ? done(0)
+      : Runtime.defaultTeardown(exit, done)
 }
 
 /** What the operating system tells this process. */

@@ -22,6 +22,7 @@ import type { BadState } from "../emulator/state/state-folder.ts"
 import { keptToken } from "../emulator/state/token.ts"
 import { defaults, type EmulatorSettings, realTimes } from "../emulator/settings.ts"
 import { faultFlags, scenarioOf } from "./emulator-faults.ts"
+import { whileRead } from "./output.ts"
 
 class BadFlag extends Schema.TaggedError<BadFlag>()("BadFlag", {
   flag: Schema.String,
@@ -212,7 +213,9 @@ const handler = Effect.fn("cli.emulator")(function* (input: Input) {
     )
   )
   const seed = Option.getOrElse(input.seed, () => scenario.seed)
-  yield* seed === undefined ? running : Random.withSeed(running, seed)
+  yield* (seed === undefined ? running : Random.withSeed(running, seed)).pipe(
+    whileRead("the emulator ended.")
+  )
 })
 
 export const emulator = Command.make("emulator", flags, handler).pipe(

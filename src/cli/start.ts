@@ -9,6 +9,7 @@ import { host } from "../platform.ts"
 import { Flight, makeFlight, observedOnly } from "../runs/flight.ts"
 import { clients, filled, injectedFrom, readSettings, readTemplate } from "./environment.ts"
 import { given, settingFlags } from "./flags.ts"
+import { whileRead } from "./output.ts"
 
 const flags = {
   pool: Flag.String("pool").pipe(
@@ -69,7 +70,8 @@ const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.
   }).pipe(
     Effect.provideService(Flight, settings.observe ? observedOnly(makeFlight()) : makeFlight()),
     Effect.provide(Log.layer(settings, host.stdoutIsTerminal())),
-    Effect.scoped
+    Effect.scoped,
+    whileRead("stopped as by SIGTERM; jobs run on.")
   )
 })
 

@@ -1,6 +1,8 @@
 /** The compiled binary as users get it. `scripts/test` builds it first. */
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -94,6 +96,48 @@ describe("the binary", () => {
     const { code, seconds, output } = await ended([agentBinary, "emulator", "--port", "0"])
     expect(code, output).toBe(0)
     expect(seconds).toBeLessThan(5)
+  })
+
+  it("stops in order when its output is read no more: its worker's row goes, and the exit code is that of SIGPIPE", async () => {
+    const asked: Array<string> = []
+    const pool = {
+      id: "1",
+      name: "cpln",
+      type: "cpln",
+      base_job_template: { job_configuration: {}, variables: {} }
+    }
+    const server = createServer(({ method, url = "" }, response) => {
+      asked.push(`${method} ${url}`)
+      const body = url === "/api/admin/version" ? "2.20.25" : url === "/api/work_pools/cpln" ? pool : []
+      response.writeHead(url.startsWith("/api/csrf-token") ? 404 : 200).end(JSON.stringify(body))
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const address = server.address() as AddressInfo
+    const child = spawn(
+      agentBinary,
+      ["--pool", "cpln", "--name", "w", "--listen", "off", "--log-level", "debug", "--interval", "0.2"],
+      {
+        cwd: folder,
+        timeout: 15_000,
+        env: {
+          PATH: process.env["PATH"] ?? "",
+          HOME: folder,
+          PREFECT_API_URL: `http://127.0.0.1:${address.port}/api`
+        }
+      }
+    )
+    let said = ""
+    child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()))
+    child.stdout.on("data", (chunk: Buffer) => {
+      // Only now, so that the worker's row is there.
+      if (chunk.toString().includes("serves work pool")) child.stdout.destroy()
+    })
+    const code = await new Promise((resolve) => child.once("exit", resolve))
+    server.closeAllConnections()
+    server.close()
+    expect(said).toMatch(/^agent: Nobody reads standard output any more/mu)
+    expect(code).toBe(128 + 13)
+    expect(asked.at(-1)).toBe("DELETE /api/work_pools/cpln/workers/w")
   })
 
   it("needs five libraries and no more", (context) => {
