@@ -6,16 +6,16 @@
 import { Effect, Runtime, Schema } from "effect"
 import { stdoutUnread } from "../platform.ts"
 
-class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", { then: Schema.String }) {
+class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", { outcome: Schema.String }) {
   override readonly [Runtime.errorExitCode] = 128 + 13
 
   override get message() {
-    return `Nobody reads standard output any more: ${this.then}`
+    return `Nobody reads standard output any more: ${this.outcome}`
   }
 }
 
-/** `then` is what has come of it when that is told. Finalizers run before, as on SIGTERM. */
+/** `outcome` is what has come of it when that is told. Finalizers run before, as on SIGTERM. */
 export const whileRead =
-  (then: string) =>
+  (outcome: string) =>
   <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E | OutputClosed, R> =>
-    Effect.raceFirst(work, Effect.andThen(stdoutUnread, Effect.fail(new OutputClosed({ then }))))
+    Effect.raceFirst(work, Effect.andThen(stdoutUnread, Effect.fail(new OutputClosed({ outcome }))))
