@@ -15,7 +15,11 @@ export const onServer = Effect.fn("cli.onServer")(function* <A, E extends Known 
   work: Effect.Effect<A, E, Blocks>
 ) {
   const { prefectSettings, settings } = yield* readSettings({})
-  const layer = Blocks.layer(yield* readAccess(prefectSettings), { ratePerSecond: settings.prefectRate })
+  const layer = Blocks.layer(yield* readAccess(prefectSettings), {
+    ratePerSecond: settings.prefectRate,
+    // A server on SQLite answers 503 while somebody else writes.
+    tries: 8
+  })
   return yield* Effect.gen(function* () {
     const blocks = yield* Blocks
     // Asked first, so that an address where no Prefect server answers is told as such.

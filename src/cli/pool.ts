@@ -1,5 +1,5 @@
 /** `agent pool create NAME`: a work pool of type `cpln`, with the template that every server takes. */
-import { Console, Effect, Option } from "effect"
+import { Console, Effect, Equal, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { CannotStart, serverTrouble } from "../agent/start-up.ts"
 import { officialTemplate } from "../job/template.ts"
@@ -52,20 +52,26 @@ const makePool = Effect.fn("cli.makePool")(function* (
     })
   }
   const server = yield* prefect.version.pipe(Effect.mapError(serverTrouble(prefect.url)))
+  const made = template(server.text)
   yield* prefect
     .createWorkPool({
       name,
       type: "cpln",
       description: "Flow runs as jobs on Control Plane.",
-      baseJobTemplate: template(server.text)
+      baseJobTemplate: made
     })
     .pipe(
-      Effect.catchTag("Conflict", () =>
-        Effect.fail(
-          new CannotStart({
-            reason: `Work pool "${name}" exists already on ${prefect.url}; nothing was changed.`,
-            remedy: "Edit it in the Prefect UI, or delete it first: prefect work-pool delete NAME"
-          })
+      Effect.catchTag("Conflict", ({ afterDoubt = false }) =>
+        Effect.flatMap(prefect.readWorkPool(name), ({ base_job_template }) =>
+          // Made by our own earlier try, whose answer was lost.
+          afterDoubt && Equal.equals(base_job_template, made)
+            ? Effect.void
+            : Effect.fail(
+                new CannotStart({
+                  reason: `Work pool "${name}" exists already on ${prefect.url}; nothing was changed.`,
+                  remedy: "Edit it in the Prefect UI, or delete it first: prefect work-pool delete NAME"
+                })
+              )
         )
       ),
       Effect.catchTag("Refused", (error) =>

@@ -39,7 +39,10 @@ type Send = (
 ) => Effect.Effect<HttpClientResponse.HttpClientResponse, ApiError>
 
 export interface Api {
-  /** For calls that are safe to repeat: transport errors, 408, 5xx and 429 are tried again, jittered, a few times. */
+  /**
+   * For calls that are safe to repeat: transport errors, 408, 5xx and 429 are tried again, jittered, a few times. A 409
+   * says whether an earlier try may have been the reason.
+   */
   readonly repeatable: Send
   /** Never repeated. */
   readonly once: Send
@@ -53,12 +56,14 @@ export interface ApiOptions {
   readonly concurrency: number
   /** Of one try. */
   readonly timeout: Duration.Duration
+  /** Of one call in all, where something answers but cannot serve now; 5 unless given. */
+  readonly tries?: number
   readonly prepare?: (
     request: HttpClientRequest.HttpClientRequest
   ) => Effect.Effect<HttpClientRequest.HttpClientRequest, ApiError>
 }
 
-const tries = 5
+const usualTries = 5
 /** Longest pause between two tries, in ms; a longer `Retry-After` is the caller's matter. */
 const longestPause = 20_000
 const redirects = 3
@@ -66,7 +71,7 @@ const redirects = 3
 export const makeApi = Effect.fn("http.makeApi")(function* (
   options: ApiOptions
 ): Effect.fn.Return<Api, never, HttpClient.HttpClient | Scope.Scope> {
-  const { service } = options
+  const { service, tries: most = usualTries } = options
   const limiter = yield* makeLimiter(options)
   const base = options.baseUrl.replace(/\/+$/u, "")
   const client = (yield* HttpClient.HttpClient).pipe(
@@ -117,13 +122,21 @@ export const makeApi = Effect.fn("http.makeApi")(function* (
   })
 
   const repeatable: Send = Effect.fnUntraced(function* (request, how) {
+    let doubt = false
     for (let tried = 1; ; tried++) {
       const result = yield* Effect.result(once(request, how))
       if (result._tag === "Success") return result.success
       const error = result.failure
+      if (error._tag === "Conflict" && doubt) {
+        const { detail, request: name } = error
+        return yield* new Conflict({ service, request: name, detail, afterDoubt: true })
+      }
       if (error._tag !== "Unavailable" && error._tag !== "RateLimited") return yield* Effect.fail(error)
+      // Of a service that is not there at all a person is told sooner.
+      const isThere = error._tag === "RateLimited" || error.mayHaveHappened
+      doubt ||= error._tag === "Unavailable" && error.mayHaveHappened
       const asked = error.retryAfterMillis ?? 0
-      if (tried >= tries || asked > longestPause) return yield* Effect.fail(error)
+      if (tried >= (isThere ? most : usualTries) || asked > longestPause) return yield* Effect.fail(error)
       yield* Effect.sleep(Duration.millis(asked + (yield* jittered(tried, error._tag === "RateLimited"))))
     }
   })

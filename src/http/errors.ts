@@ -77,10 +77,14 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   }
 }
 
-/** 409: it exists already, or was changed by somebody else in between. */
+/**
+ * 409: it exists already, or was changed by somebody else in between. `afterDoubt`: an earlier try of the same call got no
+ * clear answer, so that the other may be oneself.
+ */
 export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
   ...about,
-  detail: Schema.String
+  detail: Schema.String,
+  afterDoubt: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message() {
     return `${this.service} reports a conflict on ${this.request} (409): ${this.detail}`

@@ -70,10 +70,12 @@ export interface RunChange {
   readonly empiricalPolicy?: Readonly<Record<string, unknown>>
 }
 
-/** What the client allows itself: requests per second (0 is no limit), and in flight. */
+/** What the client allows itself: requests per second (0 is no limit), in flight, and tries of one that may be repeated. */
 export interface Limits {
   readonly ratePerSecond: number
   readonly concurrency: number
+  /** Of one call, where the server answers but cannot serve now. */
+  readonly tries?: number
 }
 
 export class Prefect extends Context.Service<

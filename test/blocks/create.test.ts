@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
+import { TestClock } from "effect/testing"
 import { type Saving, save } from "../../src/blocks/create.ts"
 import { on, PrefectBlocks } from "./server.ts"
 
@@ -60,6 +61,42 @@ describe("saving a block", () => {
       expect((yield* Effect.flip(on(server)(save(config))))._tag).toBe("BlockExists")
     })
   )
+
+  for (const [whose, outcome] of [
+    ["its own earlier try, whose answer was lost, counts as created", "created"],
+    ["another with other fields meanwhile is not called created", "BlockExists"]
+  ] as const) {
+    it.effect(`that was made by ${whose}`, () =>
+      Effect.gen(function* () {
+        const server = new PrefectBlocks()
+        const given = saving(
+          { slug: infrastructure.slug, name: "infra" },
+          { type: "cpln-infrastructure", image: "i:1", env: { STAGE: "x" } }
+        )
+        let left = 1
+        server.intercept = ({ path, body }) => {
+          if (path !== "/api/block_documents/" || left-- < 1) return undefined
+          const { block_schema_id, block_type_id, data, name } = body as Record<string, string>
+          const stored = outcome === "created" ? data : { image: "i:2" }
+          server.add({
+            name: name!,
+            block_type_id: block_type_id!,
+            block_schema_id: block_schema_id!,
+            data: stored as never
+          })
+          return { status: 503 }
+        }
+        const fiber = yield* Effect.forkChild(
+          on(server)(save(given)).pipe(
+            Effect.match({ onFailure: ({ _tag }) => _tag, onSuccess: (saved) => saved.outcome })
+          )
+        )
+        yield* TestClock.adjust("1 minute")
+        expect(yield* Fiber.join(fiber)).toBe(outcome)
+        expect(server.documents).toHaveLength(1)
+      })
+    )
+  }
 
   it.effect("with `replace` leaves nothing of the one that was there but its id", () =>
     Effect.gen(function* () {

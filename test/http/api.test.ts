@@ -113,6 +113,34 @@ describe("a repeatable request", () => {
     })
   )
 
+  it.effect("has more tries where more are allowed, but not of a service that is not there", () =>
+    Effect.gen(function* () {
+      for (const [service, count] of [
+        [inTurn(answer(503)), 8],
+        [inTurn(refusedConnection), 5]
+      ] as const) {
+        const api = yield* apiOf(service, { tries: 8 })
+        yield* inTime(Effect.ignore(api.repeatable(post)))
+        expect(service.asked.length).toBe(count)
+      }
+    })
+  )
+
+  it.effect("says of a conflict whether an earlier try of it may be the reason", () =>
+    Effect.gen(function* () {
+      const after = (...answers: ReadonlyArray<Answering>) =>
+        Effect.gen(function* () {
+          const api = yield* apiOf(inTurn(...answers, answer(409)))
+          const error = yield* inTime(Effect.flip(api.repeatable(post)))
+          return error._tag === "Conflict" && error.afterDoubt
+        })
+      expect(yield* after()).toBeUndefined()
+      expect(yield* after(refusedConnection, answer(429))).toBeUndefined()
+      expect(yield* after(answer(503), refusedConnection)).toBe(true)
+      expect(yield* after(reset)).toBe(true)
+    })
+  )
+
   it.effect("pauses by chance, under a bound that doubles", () =>
     Effect.gen(function* () {
       const pausesOf = (seed: string) =>
