@@ -10,6 +10,7 @@ import type { Place } from "../cpln/place.ts"
 import type { JobExecution } from "../cpln/schemas.ts"
 import type { About, Area } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
+import type { Existed } from "./absence.ts"
 import type { History } from "./history.ts"
 import type { Located } from "./normalise.ts"
 
@@ -20,8 +21,15 @@ export interface AttemptMemory {
   pid: string | undefined
   /** Looks that got 404 for a job that was there, counted at the monitor interval; `gone` once nothing else shows it. */
   notFound: { readonly looks: number; readonly lastAt: number; readonly gone: boolean }
-  /** Searches that found nothing: the first and the last, and whether the PID turned out to be of another run's job. */
-  absent: { readonly firstAt: number; readonly lastAt: number; readonly foreignPid: boolean } | undefined
+  /** Searches that found nothing: the first and the last, and what the last one told of the PID and its job. */
+  absent:
+    | {
+        readonly firstAt: number
+        readonly lastAt: number
+        readonly foreignPid: boolean
+        readonly existed: Existed
+      }
+    | undefined
   failed: { readonly looks: number; readonly lastAt: number }
   mainEndedSince: number | undefined
   /** A command that became final, with its execution: it need not be read again. `readAt` is local. */
@@ -52,6 +60,8 @@ export interface StopMemory {
 
 export interface RunMemory {
   place: Place | undefined
+  /** The last jobs that counted while they lived, in the order in which they were first seen. */
+  readonly counted: Array<Located>
   flowName: string | undefined
   /** `job_watch_timeout_seconds` in ms; null when the job has none, undefined when it is not known yet. */
   deadline: number | null | undefined
@@ -113,6 +123,7 @@ export class Board extends Context.Service<
 
 export const blankRun = (): RunMemory => ({
   place: undefined,
+  counted: [],
   flowName: undefined,
   deadline: undefined,
   streamOutput: undefined,

@@ -113,5 +113,7 @@ export const absenceIn = (
   if (observation._tag !== "Absent") return undefined
   const ends = decision._tag === "Propose" || decision._tag === "MakeClaimable"
   if (ends && (observation.gone || jobWasThere)) return "gone"
+  // A claim whose job never was is given back without it; not one of which there may have been a job.
+  if (notFound > 0 && decision._tag === "HandBack") return "gone"
   return notFound > 0 && decision._tag === "Wait" ? "suspect" : undefined
 }

@@ -17,7 +17,7 @@ import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import type { About } from "../observe/say.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { absence, type Absent } from "./absence.ts"
+import { absence, type Absent, existedBy, isSame, vanishedBeside } from "./absence.ts"
 import { placeOf } from "./access.ts"
 import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
@@ -137,9 +137,21 @@ const isYounger =
 
 const found = (memory: RunMemory, current: Located, strays: ReadonlyArray<Located>): Look => {
   memory.place = current.place
+  noteCounted(memory, current)
   memory.attempt.absent = undefined
   memory.attempt.notFound = { looks: 0, lastAt: 0, gone: false }
   return { _tag: "Found", current, strays }
+}
+
+/** Jobs that are remembered. */
+const mostCounted = 8
+
+/** Jobs of a program that tells no attempt follow on each other under one name. */
+const noteCounted = ({ counted }: RunMemory, current: Located): void => {
+  const { command } = current
+  if (isFinal(command) || tagOf(command, attemptTag) === undefined || counted.some(isSame(current))) return
+  counted.push(current)
+  if (counted.length > mostCounted) counted.shift()
 }
 
 const nothing = (strays: ReadonlyArray<Located>): Absent => ({
@@ -182,27 +194,41 @@ const search = Effect.fnUntraced(function* (
   if (byPid === "no credential") {
     return noCredential(`where its PID ${run.infrastructure_pid} points`)
   }
-  if (byPid !== undefined && byPid !== "of another run" && isOfAttempt(byPid, attempt, history)) {
-    const others = bulk.filter((each) => each.command.id !== byPid.command.id)
+  const named = byPid === "of another run" ? undefined : byPid
+  if (named !== undefined && isOfAttempt(named, attempt, history)) {
+    const others = bulk.filter((each) => each.command.id !== named.command.id)
     // Of doubles the oldest counts, whichever the PID names: before it was written others went by that.
-    if (!others.some((each) => isOfAttempt(each, attempt, history))) return found(memory, byPid, others)
+    const isAlone = !others.some((each) => isOfAttempt(each, attempt, history))
+    if (isAlone && isTheOne(named, memory)) return found(memory, named, others)
   }
   const { places, unreachable } = yield* placesOf(run, history)
   const known = memory.place === undefined ? places : withPlace(places, memory.place)
-  const all = (yield* Effect.forEach(known, (place) => commandsOfRun(run.id, place), {
+  const searched = (yield* Effect.forEach(known, (place) => commandsOfRun(run.id, place), {
     concurrency: 4
   })).flat()
+  // A page can be lost.
+  const all = named === undefined || searched.some(isSame(named)) ? searched : [...searched, named]
   const sorted = sortOut(all, attempt, attemptIn(history))
-  if (sorted.current !== undefined && !isReplaced(sorted.current, attempt, history)) {
+  const pid = byPid === "of another run" ? undefined : parseInfrastructurePid(run.infrastructure_pid ?? "")
+  const vanished = vanishedBeside(sorted.current, all, pid, memory, history)
+  if (
+    sorted.current !== undefined &&
+    vanished === undefined &&
+    !isReplaced(sorted.current, attempt, history)
+  ) {
     return found(memory, sorted.current, sorted.strays)
   }
   if (unreachable.length > 0) {
     return noCredential(unreachable.join(", "))
   }
-  const foreign = byPid === "of another run"
-  const pid = foreign ? undefined : parseInfrastructurePid(run.infrastructure_pid ?? "")
-  return yield* absence(seen, mem, history, now, { pid, foreign }, sorted.strays, about)
+  const existed = vanished === undefined ? existedBy(run, history, pid, named) : "surely"
+  const missed = { pid: vanished ?? pid, existed, foreign: byPid === "of another run" }
+  return yield* absence(seen, mem, history, now, missed, sorted.strays, about)
 })
+
+/** False for a job that is over when another one counted that lived: it may be a double that was stopped. */
+const isTheOne = (one: Located, { counted }: RunMemory): boolean =>
+  !isFinal(one.command) || counted.every(isSame(one))
 
 /** Read again when the run's state is another one; the claims of a run never change otherwise. */
 const historyOf = Effect.fnUntraced(function* (run: FlowRun, mem: AttemptMemory) {

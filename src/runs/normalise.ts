@@ -82,7 +82,7 @@ const currentAttempt = (
   return ({ command }: Located) => attemptOf(command) === newest
 }
 
-const oldestFirst = (a: Located, b: Located) =>
+export const oldestFirst = (a: Located, b: Located) =>
   a.command.created === b.command.created
     ? a.command.id < b.command.id
       ? -1

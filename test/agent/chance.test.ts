@@ -30,7 +30,8 @@ const life = Effect.fnUntraced(function* () {
     yield* anyEvent(chaos)
   }
   for (const rule of world.faults.rules) rule.left = 0
-  yield* pass("20 minutes")
+  // The brake may hold what rests on absence for a quarter of an hour.
+  yield* pass("40 minutes")
   return chaos
 })
 

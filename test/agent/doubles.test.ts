@@ -156,6 +156,36 @@ describe("a retry that another agent starts between two looks, and whose PID is 
   )
 })
 
+describe("a double that was stopped, where the job that counted has vanished", () => {
+  scenario("tells nothing of the run: the PID names another", (world) =>
+    Effect.gen(function* () {
+      const { first, second } = yield* withDouble(world)
+      yield* world.setStage(second, "completed", 143)
+      yield* world.vanish(first)
+      yield* startAgent(world, "agent-a")
+      yield* pass("10 minutes")
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect(world.run("r1").state?.message).toContain("no longer exists")
+      expect(world.run("r1").infrastructure_pid).toBe(pid("w1", first))
+    })
+  )
+
+  scenario("tells nothing of the run, whatever the PID names, to who saw that one", (world) =>
+    Effect.gen(function* () {
+      world.stopping.endsAs = "completed"
+      const { first, second } = yield* withDouble(world)
+      yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      expect(world.stages("r1")).toEqual(["running", "completed"])
+      yield* world.change("r1", { infrastructure_pid: pid("w1", second) })
+      yield* world.vanish(first)
+      yield* pass("10 minutes")
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect(world.run("r1").state?.message).toContain("no longer exists")
+    })
+  )
+})
+
 describe("two jobs of one claim", () => {
   scenario("leave the older one, whoever looked before the PID named the younger", (world) =>
     Effect.gen(function* () {

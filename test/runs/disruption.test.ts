@@ -126,7 +126,11 @@ describe("what rests on absence", () => {
     expect(absenceIn({ _tag: "MakeClaimable", why: "", thenStop: false }, absent, was)).toBe("gone")
   })
 
-  it("is not a cancel of what never had a job, a hand-back, or anything that was seen", () => {
+  it("is a hand-back of a claim that may have had a job", () => {
+    expect(absenceIn({ _tag: "HandBack", why: "" }, { ...absent, gone: false }, was)).toBe("gone")
+  })
+
+  it("is not a cancel or a hand-back of what never had a job, or anything that was seen", () => {
     const never = { jobWasThere: false, notFound: 0 }
     expect(absenceIn({ ...crashed, state: "CANCELLED" }, { ...absent, gone: false }, never)).toBe(undefined)
     expect(absenceIn({ _tag: "HandBack", why: "" }, absent, never)).toBe(undefined)

@@ -4,7 +4,17 @@ import { parseHandBackMessage } from "../../src/job/claim-message.ts"
 import { rankOf } from "../../src/runs/rendezvous.ts"
 import { makeBench } from "./world/bench.ts"
 import { pass, scenario, within } from "./world/scenario.ts"
-import { begin, claimState, handedBack, pid, poolName, stateAt, whereOf, type World } from "./world/world.ts"
+import {
+  attemptOf,
+  begin,
+  claimState,
+  handedBack,
+  pid,
+  poolName,
+  stateAt,
+  whereOf,
+  type World
+} from "./world/world.ts"
 
 const where = whereOf("w1")
 
@@ -165,6 +175,58 @@ describe("a claim whose job never came", () => {
       yield* looking(world, "agent-a", 300)
       expect(world.types("r1")).toEqual(["PENDING"])
       expect(world.run("r1").infrastructure_pid).toMatch(new RegExp(`:${command}$`, "u"))
+    })
+  )
+})
+
+describe("a claim of a run that was claimed before", () => {
+  /** Its workload has this job of that attempt, which the PID names. */
+  const claimedAgain = Effect.fnUntraced(function* (world: World, transitionId: string, stage: string) {
+    const ref = yield* world.addWorkload("w1")
+    const job = yield* world.addCommand(ref, "r1", {
+      stage,
+      tags: { "prefect.io/attempt": attemptOf(transitionId) }
+    })
+    yield* world.addRun("r1", {
+      infrastructure_pid: pid("w1", job),
+      history: [claimState("t0", { where }), handedBack("t0", { where, reason: "drain" })],
+      state: claimState("t1", { where, tryNumber: 2, agent: "agent-gone" })
+    })
+    return job
+  })
+
+  scenario("is not handed back for a minute in which its job was not to be seen", (world) =>
+    Effect.gen(function* () {
+      const job = yield* claimedAgain(world, "t1", "pending")
+      yield* looking(world, "agent-a", 110)
+      const back = world.faults.on(
+        ({ name }) => name === "find" || name === "get",
+        { kind: "status", status: 404 },
+        1e9
+      )
+      yield* looking(world, "agent-b", 70)
+      back()
+      yield* looking(world, "agent-b", 300)
+      expect(world.types("r1").at(-1)).toBe("PENDING")
+      expect(world.stageOf(job)).toBe("pending")
+    })
+  )
+
+  scenario("is handed back when five looks at the monitor interval have not found its job", (world) =>
+    Effect.gen(function* () {
+      yield* world.vanish(yield* claimedAgain(world, "t1", "pending"))
+      yield* looking(world, "agent-a", 230)
+      expect(world.stateOf("r1")).toBe("PENDING")
+      yield* looking(world, "agent-b", 320)
+      expect(world.run("r1").state_name).toBe("AwaitingRetry")
+    })
+  )
+
+  scenario("is handed back sooner when its PID names a job that is known to be of before", (world) =>
+    Effect.gen(function* () {
+      yield* claimedAgain(world, "t0", "completed")
+      yield* looking(world, "agent-a", 180)
+      expect(world.run("r1").state_name).toBe("AwaitingRetry")
     })
   )
 })

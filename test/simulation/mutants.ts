@@ -74,8 +74,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "a job of an older claim decides",
     promise: "I7",
     file: "src/runs/look.ts",
-    from: "sorted.current !== undefined && !isReplaced(sorted.current, attempt, history)",
-    to: "sorted.current !== undefined"
+    from: "!isReplaced(sorted.current, attempt, history)",
+    to: "true"
   },
   {
     name: "404 of a run without the pool check",
@@ -181,8 +181,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "a hand-back without proof of absence",
     promise: "I2",
     file: "src/runs/absence.ts",
-    from: "provenAbsent: old && searched",
-    to: "provenAbsent: true"
+    from: "provenAbsent, whose, strays }",
+    to: "provenAbsent: true, whose, strays }"
   },
   {
     name: "claimable while its job lives",

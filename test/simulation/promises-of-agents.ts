@@ -144,16 +144,16 @@ const limitHolds: Check = {
   promise: "I10",
   name: "no more jobs live than the limit allows",
   bound:
-    "the limit for each agent that may launch: one that was killed leaves its jobs to its name, and its follower counts them only where it has the same",
+    "the limit for each agent that may launch: one that was killed leaves its jobs to its name, and its follower counts them only where it has the same; jobs are counted as answers show them, so that none may be old or lack a part",
   find: ({ plan, runs }) => {
     const jobs = runs.flatMap((run) => run.jobs)
     const { limit } = plan.settings
     // One agent with one link counts exactly; others may each have as many in flight.
     if (limit === undefined || plan.replicas > 1 || !plan.oneLink) return []
-    const lagging = plan.events.some(
-      ({ event }) => event.what === "stale read" || event.what === "late start"
+    const isHidden = plan.events.some(({ event }) =>
+      ["stale read", "late start", "lost page"].includes(event.what)
     )
-    if (lagging) return []
+    if (isHidden) return []
     return jobs.flatMap((job) => {
       const live = jobs.filter((each) => each.at <= job.at && each.over > job.at)
       return live.length > limit

@@ -105,7 +105,7 @@ const workIsNotStopped: Check = {
   promise: "I7",
   name: "no job that does its work for an open run is stopped",
   bound:
-    "unless in the last 7 s its run was over, cancelling, not to run now or deleted, another attempt or double was there, or it did not start in time",
+    "unless in the last 7 s its run was over, cancelling, not to run now or deleted, another attempt or double was there, it did not start in time, or the run was claimed anew after its start was sent",
   find: ofRuns((run, { plan }) =>
     run.jobs.flatMap((job) => {
       const [stop] = job.stops
@@ -115,7 +115,7 @@ const workIsNotStopped: Check = {
       const slow = Math.min(job.ran, stop.at) - job.at >= 1000 * plan.settings.startTimeout - wholeSecond
       const alone = decisive(run, stop.at) === job
       const claimedAnew = run.states.some(
-        ({ at, type }) => type === "PENDING" && at > job.at && at <= stop.at
+        ({ at, type }) => type === "PENDING" && at > job.sent && at <= stop.at
       )
       if (deleted || slow || !alone || claimedAnew || statesIn(run, since, stop.at).some(mayStop)) return []
       return [

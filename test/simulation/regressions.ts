@@ -35,7 +35,15 @@ const stories: ReadonlyArray<readonly [number, string]> = [
     20104,
     "A start in doubt was sent again long after the search for it, and its job had come by then; of the two the younger was kept, because the PID named it, and the older was stopped."
   ],
-  [1414, "A job that an old answer showed as not started was stopped as one, 15 s after its run had ended."]
+  [1414, "A job that an old answer showed as not started was stopped as one, 15 s after its run had ended."],
+  [
+    40336,
+    "The job of a run vanished, and a double of it that had been stopped before gave the run its end: COMPLETED."
+  ],
+  [
+    40056,
+    "As that one, with a double of which the PID had been written last, and that was being stopped when the other one vanished."
+  ]
 ]
 
 const planOf = (seed: number): Plan =>
