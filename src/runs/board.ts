@@ -48,11 +48,16 @@ export interface AttemptMemory {
   startTrouble: string | undefined
 }
 
-/** A stop of ours: when it was first and last wanted, and when it was last sent; of what, and how that is spoken of. */
+/** A stop of ours: of what, and how that is spoken of. */
 export interface StopMemory {
+  /** When it was first and last wanted. */
   readonly firstAt: number
   readonly wantedAt: number
+  /** When it was last sent, and when the platform last took or refused it. */
   readonly sentAt: number | undefined
+  readonly answeredAt: number | undefined
+  /** When it was last said aloud that it comes to nothing. */
+  readonly complainedAt: number | undefined
   readonly place: Place
   readonly area: Area
   readonly about: About

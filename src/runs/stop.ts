@@ -14,14 +14,14 @@ import { CurrentLane } from "../http/lane.ts"
 import { duration } from "../observe/duration.ts"
 import { Foresight } from "../observe/foresight.ts"
 import { type About, type Area, say } from "../observe/say.ts"
-import type { RunMemory } from "./board.ts"
+import type { RunMemory, StopMemory } from "./board.ts"
 import { executionOf } from "./executions.ts"
 import type { Located } from "./normalise.ts"
 import { steadyMillis } from "./steady.ts"
 
 /** A stop is asked for again when it has shown no effect for this long, in ms. */
 const askAgainAfter = 30_000
-/** A stop without effect for this long is said aloud, in ms. */
+/** A stop without effect for this long is said aloud, and again after as long, in ms. */
 const raiseVoiceAfter = 180_000
 
 export interface Stopping<R> {
@@ -53,7 +53,7 @@ export const stop = Effect.fn("runs.stop")(
     }
     const now = yield* steadyMillis
     const before = memory.stops.get(command.id)
-    if (before?.sentAt !== undefined && now - before.sentAt < askAgainAfter) return
+    if (before?.answeredAt !== undefined && now - before.answeredAt < askAgainAfter) return
     const firstAt = before?.firstAt ?? now
     const spared = say(
       "debug",
@@ -62,24 +62,27 @@ export const stop = Effect.fn("runs.stop")(
       "what the stop rests on does not hold: its job is not stopped; looking again"
     )
     if (before === undefined && !(yield* confirm)) return yield* spared
-    const wanted = { firstAt, wantedAt: now, place, area, about }
-    memory.stops.set(command.id, { ...wanted, sentAt: before?.sentAt })
-    if (now - firstAt > raiseVoiceAfter) {
-      yield* say(
-        "error",
-        area,
-        about,
-        `Still running ${duration(now - firstAt)} after the first stop; asking again.`
-      )
+    const note = (change: Partial<StopMemory>) => {
+      const { answeredAt, complainedAt, sentAt } = memory.stops.get(command.id) ?? {}
+      memory.stops.set(command.id, {
+        ...{ firstAt, wantedAt: now, place, area, about, answeredAt, complainedAt, sentAt },
+        ...change
+      })
     }
+    note({})
+    const complain = (words: string) => {
+      note({ complainedAt: now })
+      return say("error", area, about, words)
+    }
+    const isOverdue = now - Math.max(firstAt, before?.complainedAt ?? 0) > raiseVoiceAfter
+    const since = duration(now - firstAt)
     const replica = yield* replicaOf(place, command)
     if (replica === undefined) {
-      return yield* say(
-        "debug",
-        area,
-        about,
-        `${why}; it has no replica yet that could be stopped: looking again.`
-      )
+      return yield* isOverdue
+        ? complain(
+            `Not stopped ${since} after that was wanted: it has no replica that could be. Still looking.`
+          )
+        : say("debug", area, about, `${why}; it has no replica yet that could be stopped: looking again.`)
     }
     // What held when there was no replica yet may have changed by now.
     if (before !== undefined && before.sentAt === undefined && !(yield* confirm)) {
@@ -88,9 +91,18 @@ export const stop = Effect.fn("runs.stop")(
     }
     yield* say("info", area, about, `Sending stopReplica: ${why}`)
     const answer = yield* Commands.use((commands) => commands.stopReplica(place.workload, replica)).pipe(
+      Effect.catchTag(["Forbidden", "Unauthorised", "Refused"], ({ message }) => Effect.succeed({ message })),
       at(place.access)
     )
-    memory.stops.set(command.id, { ...wanted, sentAt: now })
+    if (typeof answer === "object") {
+      note({ answeredAt: now })
+      if (before?.complainedAt !== undefined && !isOverdue) return
+      return yield* complain(
+        `It cannot be stopped: ${answer.message}. The agent needs the permission exec.stopReplica. Asking again.`
+      )
+    }
+    note({ answeredAt: now, sentAt: now })
+    if (isOverdue) yield* complain(`Still running ${since} after the first stop; asking again.`)
     if (answer === "already") yield* say("debug", area, about, "A stop is under way already.")
   },
   Effect.provideService(CurrentLane, "stop")

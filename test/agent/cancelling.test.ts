@@ -178,8 +178,10 @@ describe("a cancelled run", () => {
         yield* world.propose("r1", "CANCELLING")
         yield* pass("30 minutes")
         expect(world.stateOf("r1")).toBe("CANCELLING")
-        // It says so aloud.
-        expect(agent.lines.some((line) => line.includes("Still running"))).toBe(true)
+        // It says so aloud, and not at every look.
+        const aloud = agent.lines.filter((line) => line.includes("it has no replica that could be"))
+        expect(aloud.length).toBeGreaterThan(5)
+        expect(aloud.length).toBeLessThan(12)
       }),
     // A server of line 3 calls it cancelled itself after five minutes.
     { line: "2" }
@@ -207,6 +209,28 @@ describe("a cancelled run", () => {
       yield* pass("8 minutes")
       expect(world.stateOf("r1")).toBe("CANCELLED")
     })
+  )
+
+  scenario(
+    "whose stop is refused is said to be, with what is missing, and is stopped once it may be",
+    (world) =>
+      Effect.gen(function* () {
+        world.usual = flow({ runs: 900 })
+        yield* world.addRun("r1")
+        const agent = yield* startAgent(world, "agent-a")
+        const over = world.faults.onCall("stopReplica", { kind: "status", status: 403 }, 1e9)
+        yield* pass("10 seconds")
+        yield* world.propose("r1", "CANCELLING")
+        yield* pass("2 minutes")
+        const aloud = agent.lines.filter((line) => line.includes("exec.stopReplica"))
+        expect(aloud).toHaveLength(1)
+        expect(aloud[0]).toContain("[CPLN] Kill")
+        expect(agent.lines.filter((line) => line.includes("Sending stopReplica")).length).toBeLessThan(5)
+        expect(world.stateOf("r1")).toBe("CANCELLING")
+        over()
+        yield* pass("1 minute")
+        expect(world.stateOf("r1")).toBe("CANCELLED")
+      })
   )
 
   scenario("whose job is gone is CANCELLED once that is proven", (world) =>
