@@ -30,9 +30,9 @@ export const makeSyncCplnToPrefect = Effect.fn("agent.makeSyncCplnToPrefect")(fu
       "debug",
       "Sync CPLN→Prefect",
       {},
-      `${plural(seen.runs, "open run")}, ${seen.jobs} with a live job, ${plural(seen.unreachable, "workload")} did not answer.`
+      `${plural(seen.runs, "open run")}, ${seen.jobs} with a live job, ${plural(seen.unreachable.size, "workload")} did not answer.`
     )
-    if (told || seen.unreachable > 0) return
+    if (told || seen.unreachable.size > 0) return
     told = true
     yield* Effect.forEach(adopted, (agent) => tellAdopted(agent, seen.byAgent.get(agent) ?? 0))
   })

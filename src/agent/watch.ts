@@ -30,6 +30,7 @@ import { tellStopped } from "../runs/stopped.ts"
 import { deletedRun } from "./deleted.ts"
 import { Endings } from "./endings.ts"
 import { Launcher } from "./launcher.ts"
+import { makeOutages } from "./outages.ts"
 import { placesOf, placesToAsk } from "./places-of-runs.ts"
 
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
@@ -47,7 +48,8 @@ export type WatchEnvironment = ReconcileEnvironment | Launcher | Relay | Endings
 export interface Cycle {
   readonly runs: number
   readonly jobs: number
-  readonly unreachable: number
+  /** Workloads that did not answer, and why. */
+  readonly unreachable: ReadonlyMap<string, ApiError>
   /** How many live jobs each agent has, by the tag that its commands carry. */
   readonly byAgent: ReadonlyMap<string, number>
   /** What it cost: pages of runs and a query per workload. */
@@ -71,10 +73,12 @@ export const makeCycles = Effect.fnUntraced(function* (every: Duration.Duration)
   const one = yield* Semaphore.make(1)
   let idle = false
   let startedThen = 0
+  const tellOutages = makeOutages()
   const look = Effect.fnUntraced(function* (wide: boolean) {
     const started = (yield* Launcher).started()
     const seen = yield* cycle(wide)
-    idle = seen.runs === 0 && seen.jobs === 0 && seen.unreachable === 0
+    idle = seen.runs === 0 && seen.jobs === 0 && seen.unreachable.size === 0
+    yield* tellOutages(seen.unreachable)
     startedThen = started
     return seen
   }, one.withPermit)
@@ -104,8 +108,9 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   const places = yield* placesToAsk(runs.value)
   const jobs = yield* liveJobsOf(places)
   const byAgent = countByAgent(jobs)
-  // What `--limit` counts. What does not answer may hold any number: then the last count stands.
-  if (jobs.unreachable.size === 0) {
+  // What `--limit` counts. What does not answer may hold any number: then the last count stands. What refuses us holds none
+  // that we could have started.
+  if (Array.from(jobs.unreachable.values()).every(isRefusal)) {
     yield* launcher.setLive(byAgent.get((yield* RunsConfig).agentLink) ?? 0, startedBefore)
   }
   yield* Effect.forEach(
@@ -121,7 +126,7 @@ export const cycle = Effect.fn("agent.cycle")(function* (
   return {
     runs: runs.value.length,
     jobs: jobs.byRun.size,
-    unreachable: jobs.unreachable.size,
+    unreachable: jobs.unreachable,
     byAgent,
     requests: Math.floor(runs.value.length / pageSize) + 1 + places.length
   }

@@ -85,6 +85,10 @@ const reconcileEntered = Effect.fnUntraced(function* (
   const about = aboutOf(run, memory, looked)
   const area = areaOf(run)
   yield* saySomethingOfPid(run, memory, about)
+  if (looked._tag === "Unreachable" && looked.kind === "NoCredential") {
+    const words = `Its job cannot be looked for: ${looked.why}. The run is left as it is.`
+    yield* once(memory, words, say("warning", area, about, words))
+  }
   const strays = looked._tag === "Unreachable" ? [] : looked.strays
   for (const stray of strays) {
     const where = { ...about, workload: stray.place.workload.name, command: stray.command.id }

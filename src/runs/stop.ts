@@ -64,10 +64,8 @@ export const stop = Effect.fn("runs.stop")(
     if (before === undefined && !(yield* confirm)) return yield* spared
     const note = (change: Partial<StopMemory>) => {
       const { answeredAt, complainedAt, sentAt } = memory.stops.get(command.id) ?? {}
-      memory.stops.set(command.id, {
-        ...{ firstAt, wantedAt: now, place, area, about, answeredAt, complainedAt, sentAt },
-        ...change
-      })
+      const wanted = { firstAt, wantedAt: now, place, area, about }
+      memory.stops.set(command.id, { ...wanted, answeredAt, complainedAt, sentAt, ...change })
     }
     note({})
     const complain = (words: string) => {

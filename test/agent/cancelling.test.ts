@@ -449,7 +449,7 @@ describe("a cancelled run", () => {
     Effect.gen(function* () {
       world.usual = flow({ runs: 900 })
       yield* world.addRun("r1")
-      yield* startAgent(world, "agent-a")
+      const agent = yield* startAgent(world, "agent-a")
       yield* pass("30 seconds")
       const back = world.faults.outage("Control Plane")
       yield* world.propose("r1", "CANCELLING")
@@ -458,6 +458,9 @@ describe("a cancelled run", () => {
       back()
       yield* pass("1 minute")
       expect(world.stateOf("r1")).toBe("CANCELLED")
+      const told = agent.lines.filter((line) => line.includes("looked into"))
+      expect(told.filter((line) => /workload cannot be looked into/u.test(line))).toHaveLength(1)
+      expect(told.filter((line) => /answer again/u.test(line))).toHaveLength(1)
       expect(broken(world)).toEqual([])
     })
   )

@@ -4,7 +4,17 @@ import { startAgent } from "../runs/world/agents.ts"
 import { broken } from "../runs/world/audit.ts"
 import { flow, type Script } from "../runs/world/jobs.ts"
 import { pass, scenario } from "../runs/world/scenario.ts"
-import { claimState, gvc, handedBack, location, org, whereOf, type World } from "../runs/world/world.ts"
+import {
+  begin,
+  claimState,
+  gvc,
+  handedBack,
+  location,
+  org,
+  stateAt,
+  whereOf,
+  type World
+} from "../runs/world/world.ts"
 
 const deploy = (world: World, token: string) =>
   world.deploy({ job_variables: { org, namespace: gvc, location, config: { token } } })
@@ -58,6 +68,23 @@ describe("an agent whose credential and place are those of its deployments", () 
       yield* pass("1 minute")
       expect(world.stages("r1")).toEqual(["cancelled"])
       expect(world.stateOf("r1")).toBe("CANCELLED")
+    })
+  )
+
+  scenario("says once of a run whose org it has no credential for that it is left as it is", (world) =>
+    Effect.gen(function* () {
+      world.deploy({ job_variables: { org, namespace: gvc, location } })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        history: [claimState("t1", { where: whereOf("w1") })],
+        infrastructure_pid: `${whereOf("w1")}:a-command`,
+        state: stateAt(begin, "RUNNING")
+      })
+      const agent = yield* startAgent(world, "agent-a", { injects: false })
+      yield* pass("30 minutes")
+      expect(world.stateOf("r1")).toBe("RUNNING")
+      expect(agent.lines.filter((line) => line.includes("no credential"))[0]).toContain("left as it is")
+      expect(agent.lines.filter((line) => line.includes("cannot be looked for"))).toHaveLength(1)
     })
   )
 

@@ -5,7 +5,7 @@ import { startAgent } from "../runs/world/agents.ts"
 import { overlapOf, overwrites } from "../runs/world/audit.ts"
 import { flow } from "../runs/world/jobs.ts"
 import { pass, scenario } from "../runs/world/scenario.ts"
-import { begin, gvc, org, poolName, type World } from "../runs/world/world.ts"
+import { begin, gvc, org, pid, poolName, stateAt, type World } from "../runs/world/world.ts"
 
 const claims = (world: World, runId: string) =>
   world.prefect.states(runId).flatMap((state) => parseClaimMessage(state.message ?? "") ?? [])
@@ -283,6 +283,23 @@ describe("--limit", () => {
       yield* startAgent(world, "agent-b", { link: "the-agent", settings: { limit: "2" } })
       yield* pass("2 minutes")
       expect(["r1", "r2", "r3"].map(world.stateOf)).toEqual(["RUNNING", "RUNNING", "SCHEDULED"])
+    })
+  )
+
+  scenario("is not held up by a run whose PID points to where the agent may not look", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("elsewhere", {
+        run_count: 1,
+        infrastructure_pid: pid("not-for-us", "a-command"),
+        state: stateAt(begin, "RUNNING")
+      })
+      world.faults.on(({ subject }) => subject === "not-for-us", { kind: "status", status: 403 }, 1e9)
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a", { settings: { limit: "3" } })
+      yield* pass("5 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      // And it is said, once.
+      expect(agent.lines.filter((line) => line.includes("1 workload cannot be looked into"))).toHaveLength(1)
     })
   )
 
