@@ -4,7 +4,7 @@
  *
  * Invariant: a drain lets nothing new begin, lets what was claimed come to its end within a bound, and never stops a job.
  */
-import { Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Semaphore } from "effect"
+import { Cause, Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Semaphore } from "effect"
 import { CurrentLane } from "../http/lane.ts"
 import { Relay } from "../logs/relay.ts"
 import { say } from "../observe/say.ts"
@@ -13,6 +13,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import { type Drain, launch, type LaunchEnvironment, type Offer, warm } from "../runs/launch.ts"
 import type { Started } from "../runs/start-claimed.ts"
 import { tellRun } from "../runs/tell.ts"
+import { defectText } from "./alone.ts"
 import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
 import { steadyMillis } from "../runs/steady.ts"
@@ -124,7 +125,14 @@ export class Launcher extends Context.Service<
             Effect.catchTag(["Unauthorised", "Forbidden", "QuotaReached", "ClaimDeferred"], (error) =>
               holdBack(offer.run, error.message, true)
             ),
-            Effect.catch((error) => holdBack(offer.run, error.message, false))
+            Effect.catch((error) => holdBack(offer.run, error.message, false)),
+            Effect.catchDefect((defect) =>
+              holdBack(
+                offer.run,
+                `a mistake of the agent itself, please report it: ${defectText(defect)}`,
+                true
+              ).pipe(Effect.andThen(Effect.logDebug(Cause.die(defect))))
+            )
           )
 
         const follow = Effect.fnUntraced(function* (run: FlowRun, job: Started) {

@@ -27,6 +27,7 @@ import { Places } from "../runs/places.ts"
 import { liveJobs, Sightings } from "../runs/sightings.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
 import { tellStopped } from "../runs/stopped.ts"
+import { alone } from "./alone.ts"
 import { deletedRun } from "./deleted.ts"
 import { Endings } from "./endings.ts"
 import { Launcher } from "./launcher.ts"
@@ -233,7 +234,7 @@ export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bul
     Effect.flatMap((ours) =>
       ours ? Effect.flatMap(reconcile(run, bulk), (outcome) => followJob(run.value, outcome)) : Effect.void
     ),
-    Effect.catch((error) => Effect.logDebug(`run ${run.value.id}: ${error.message}; looking again`))
+    alone(run.value.id)
   )
 })
 
@@ -289,7 +290,7 @@ const jobsWithoutOpenRun = Effect.fnUntraced(function* (open: ReadonlyArray<Flow
     ids.filter((id) => !seen.has(id)),
     (id) => {
       const bulk = jobs.byRun.get(id)
-      if (bulk !== undefined) return deletedRun(id, bulk)
+      if (bulk !== undefined) return alone(id)(deletedRun(id, bulk))
       return Effect.map(tellStopped(board.of(id), []), (open) => (open === 0 ? forget(id) : undefined))
     },
     { concurrency, discard: true }

@@ -10,7 +10,7 @@ import type { Place } from "../cpln/place.ts"
 import { tokenOf } from "../job/where.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { type Injected, RunsConfig } from "./config.ts"
-import { type Definition, definitionOf } from "./definition.ts"
+import { type Definition, definitionOf, RunRefused } from "./definition.ts"
 import { placeFromText, Places } from "./places.ts"
 import type { Preparation } from "./preparation.ts"
 
@@ -35,7 +35,11 @@ export const placeOf = Effect.fn("runs.placeOf")(function* (
   const [org = ""] = text.split(":", 1)
   if (place === undefined || places.accessOf(org) !== undefined) return place
   const { injected } = yield* RunsConfig
-  const defined = yield* Effect.result(definitionOf(run))
+  const defined = yield* definitionOf(run).pipe(
+    // Met again, and told, where the run is prepared.
+    Effect.catchDefect((defect) => Effect.fail(new RunRefused({ problems: String(defect) }))),
+    Effect.result
+  )
   if (defined._tag === "Success") {
     // Its definition may name another org by now: the PID is followed where it points.
     places.trust(accessOf({ config: defined.success.config, org }, injected))
