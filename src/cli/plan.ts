@@ -182,7 +182,7 @@ const handler = Effect.fn("cli.plan")(function* (input: Input) {
   if (plans.length === 0) yield* Console.error(`Work pool "${pool}" has no deployments.`)
   if (!plans.some(({ verdict }) => verdict === "cannot run")) return
   return yield* new CannotRun({
-    words: input.all ? summary(shown) : `It cannot run:\n${(one?.errors ?? []).join("\n")}`
+    words: input.all ? summary(shown) : `It cannot run: ${problemText(one?.errors ?? [])}`
   })
 })
 

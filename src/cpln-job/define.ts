@@ -10,20 +10,21 @@ import type { Place } from "../cpln/place.ts"
 import { WorkloadRef } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { ConvertedJob } from "../job/convert.ts"
-import { type Problem, problemText } from "../job/problem.ts"
+import { Problem, problemText } from "../job/problem.ts"
 import { agentTag, attemptTag, poolTag, runTag } from "../runs/normalise.ts"
 import { platformReads, startOf, toSend } from "../runs/to-send.ts"
 import type { LoneJob } from "./block.ts"
 
-/** The job cannot run as it is defined; `problems` is the text that its owner reads. */
-export class JobRefused extends Schema.TaggedError<JobRefused>()("JobRefused", { problems: Schema.String }) {
+/** The job cannot run as it is defined; its message is what its owner reads. */
+export class JobRefused extends Schema.TaggedError<JobRefused>()("JobRefused", {
+  problems: Schema.Array(Problem)
+}) {
   override get message() {
-    return this.problems
+    return problemText(this.problems)
   }
 }
 
-export const refused = (problems: ReadonlyArray<Problem>) =>
-  new JobRefused({ problems: problemText(problems) })
+export const refused = (problems: ReadonlyArray<Problem>) => new JobRefused({ problems })
 
 export interface DefinedJob {
   readonly place: Place

@@ -3,18 +3,23 @@
  *
  * Invariant: no text of a problem holds a value that was read from a block: it may be a secret.
  */
+import { Schema } from "effect"
 
-export interface Problem {
-  /** Where: a path into the job configuration or the job manifest, or the name of a variable. */
-  readonly path: string
+export const Problem = Schema.Struct({
+  /** Where: a path into the job configuration or the job manifest, or the name of a variable. Empty: the whole of it. */
+  path: Schema.String,
   /** What is wrong; where the Python reference has a text for it that users know, with that text. */
-  readonly rule: string
+  rule: Schema.String,
   /** What the user can do. */
-  readonly remedy: string
-}
+  remedy: Schema.String
+})
+export type Problem = typeof Problem.Type
+
+/** For what stands at no one place, and says all in a sentence of its own. */
+export const ofTheWhole = (rule: string): Problem => ({ path: "", rule, remedy: "" })
 
 const line = ({ path, rule, remedy }: Problem): string =>
-  `${path}: ${sentence(rule)} ${sentence(remedy)}`.trim()
+  `${path === "" ? "" : `${path}: `}${sentence(rule)} ${sentence(remedy)}`.trim()
 
 const sentence = (text: string): string => (text === "" || /[.!?]$/u.test(text) ? text : `${text}.`)
 

@@ -6,13 +6,16 @@
 import { Effect, Result } from "effect"
 import type { HttpClient } from "effect/http"
 import type { LoneJob } from "../cpln-job/block.ts"
-import { define } from "../cpln-job/define.ts"
+import { define, type JobRefused } from "../cpln-job/define.ts"
 import { unfit } from "../cpln-job/ensure.ts"
 import { startTag } from "../cpln-job/start.ts"
 import type { StartCommand } from "../cpln/commands.ts"
 import type { Access, ControlPlane } from "../cpln/control-plane.ts"
+import type { ApiError } from "../http/errors.ts"
+import { ofTheWhole, type Problem } from "../job/problem.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
+import type { RunRefused } from "../runs/definition.ts"
 import { agentTag, attemptTag, poolTag } from "../runs/normalise.ts"
 import type { Preparation } from "../runs/preparation.ts"
 import { prepare } from "../runs/prepare.ts"
@@ -22,7 +25,7 @@ export interface Plan {
   readonly target: string
   /** `other`: another agent runs it. */
   readonly verdict: "can run" | "cannot run" | "other"
-  readonly errors: ReadonlyArray<string>
+  readonly errors: ReadonlyArray<Problem>
   readonly warnings: ReadonlyArray<string>
   readonly notes?: ReadonlyArray<string>
   readonly place?: { readonly org: string; readonly gvc: string; readonly location: string }
@@ -34,12 +37,15 @@ export interface Plan {
   readonly command?: Readonly<Record<string, unknown>>
 }
 
-const failed = (target: string, error: string): Plan => ({
+export const failed = (target: string, errors: ReadonlyArray<Problem>): Plan => ({
   target,
   verdict: "cannot run",
-  errors: [error],
+  errors,
   warnings: []
 })
+
+const problemsOf = (error: RunRefused | JobRefused | ApiError): ReadonlyArray<Problem> =>
+  "problems" in error ? error.problems : [ofTheWhole(error.message)]
 
 /** A run that would be made of this deployment: its id and name are not known yet. */
 export const runOf = (deployment: { readonly id: string; readonly flow_id: string }): FlowRun => ({
@@ -65,7 +71,7 @@ export const planRun = Effect.fn("plan.run")(function* (
     const error = result.failure
     return error._tag === "OtherInfrastructure"
       ? { target, verdict: "other", errors: [], warnings: [error.message] }
-      : failed(target, error.message)
+      : failed(target, problemsOf(error))
   }
   const { wanted, warnings, what } = result.success
   const ours = `${poolTag}=${config.poolId}`
@@ -84,7 +90,11 @@ export const planRun = Effect.fn("plan.run")(function* (
     unfit: ({ tags }) =>
       String(tags?.[poolTag]) === config.poolId
         ? undefined
-        : `A workload of the name ${wanted.place.workload.name} exists without the tag ${ours}, so it is not this pool's. Rename or delete it.`,
+        : {
+            path: `workload ${wanted.place.workload.name}`,
+            rule: `one of this name exists without the tag ${ours}, so it is not this pool's`,
+            remedy: "Rename or delete it."
+          },
     whenDiffering: "somebody changed it, and the agent would put it right"
   })
   return { ...plan, notes: [unknownYet] }
@@ -98,7 +108,7 @@ export const planJob = Effect.fn("plan.job")(function* (
   identities: "manage" | "given"
 ): Effect.fn.Return<Plan, never, ControlPlane | HttpClient.HttpClient> {
   const result = yield* Effect.result(define(job, access))
-  if (Result.isFailure(result)) return failed(target, result.failure.message)
+  if (Result.isFailure(result)) return failed(target, problemsOf(result.failure))
   const { converted, place, warnings, what } = result.success
   return yield* planSending(target, warnings, identities, {
     place,
@@ -108,7 +118,10 @@ export const planJob = Effect.fn("plan.job")(function* (
     policy: converted.policy,
     secrets: converted.secrets,
     command: { ...what, tags: { ...what.tags, [startTag]: "START" } },
-    unfit: (there) => unfit(there, { converted }),
+    unfit: (there) => {
+      const why = unfit(there, { converted })
+      return why === undefined ? undefined : ofTheWhole(why)
+    },
     whenDiffering: "it would be used as it is"
   })
 })

@@ -15,6 +15,7 @@ import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { ConvertedIdentity, ConvertedPolicy } from "../job/convert.ts"
 import { notRevealed } from "../job/grants.ts"
+import { ofTheWhole, type Problem } from "../job/problem.ts"
 import { differences } from "../job/spec-drift.ts"
 import { ensureIdentity } from "../runs/identity.ts"
 import { type Change, changes } from "./changes.ts"
@@ -31,7 +32,7 @@ export interface Sending {
   readonly secrets: ReadonlyArray<string>
   readonly command: StartCommand
   /** Why a workload that has the name cannot be used; undefined when it can. */
-  readonly unfit: (there: Workload) => string | undefined
+  readonly unfit: (there: Workload) => Problem | undefined
   /** What becomes of one that differs. */
   readonly whenDiffering: string
 }
@@ -48,7 +49,7 @@ export interface Platform {
     readonly link: string
     readonly differences?: ReadonlyArray<Change | string>
   }
-  readonly errors: ReadonlyArray<string>
+  readonly errors: ReadonlyArray<Problem>
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -56,18 +57,14 @@ export const onPlatform = Effect.fn("plan.onPlatform")(function* (
   sending: Sending,
   identities: "manage" | "given"
 ): Effect.fn.Return<Platform, never, ControlPlane | HttpClient.HttpClient> {
-  const errors: Array<string> = []
-  const warnings: Array<string> = []
   const rights = yield* rightsOf(sending, identities)
-  errors.push(...rights.errors)
-  warnings.push(...rights.warnings)
   const workload = yield* workloadOf(sending, rights.exists)
   return {
     identity: rights.identity,
     policy: rights.policy,
     workload: workload.part,
-    errors: [...errors, ...workload.errors],
-    warnings: [...warnings, ...workload.warnings]
+    errors: [...rights.errors, ...workload.errors],
+    warnings: [...rights.warnings, ...workload.warnings]
   }
 })
 
@@ -94,7 +91,7 @@ const rightsOf = Effect.fnUntraced(function* (
       exists,
       identity: { state: exists ? "exists" : "is missing, or lacks rights", link },
       policy: undefined,
-      errors: Result.isFailure(checked) ? [checked.failure.message] : [],
+      errors: Result.isFailure(checked) ? [ofTheWhole(checked.failure.message)] : [],
       warnings: Result.isSuccess(checked) ? checked.success.notes : []
     }
   }
@@ -151,7 +148,7 @@ const workloadOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<
   {
     readonly part: Platform["workload"]
-    readonly errors: ReadonlyArray<string>
+    readonly errors: ReadonlyArray<Problem>
     readonly warnings: ReadonlyArray<string>
   },
   never,
@@ -179,7 +176,7 @@ const workloadOf = Effect.fnUntraced(function* (
   )
   const errors =
     Result.isFailure(stored) && stored.failure._tag === "Refused"
-      ? [`Control Plane would refuse the workload: ${stored.failure.detail}`]
+      ? [ofTheWhole(`Control Plane would refuse the workload: ${stored.failure.detail}`)]
       : []
   const warnings = [
     ...(there.unread === undefined ? [] : [`workload ${workload.name}: ${there.unread}`]),

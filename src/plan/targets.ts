@@ -7,13 +7,14 @@ import { Effect, Layer, Schema } from "effect"
 import type { HttpClient } from "effect/http"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
+import { ofTheWhole, type Problem } from "../job/problem.ts"
 import { type DeploymentRow, Inspection } from "../prefect/inspection.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun, WorkPool } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { CurrentPool, isForAgents } from "../runs/pool.ts"
 import { Preparation } from "../runs/preparation.ts"
-import { type Plan, planRun, runOf } from "./plan.ts"
+import { failed, type Plan, planRun, runOf } from "./plan.ts"
 
 /** There is nothing of this name, or it is in no pool. */
 export class NoSuchTarget extends Schema.TaggedError<NoSuchTarget>()("NoSuchTarget", {
@@ -110,19 +111,25 @@ const planOfDeployment = Effect.fnUntraced(function* (deployment: DeploymentRow)
 })
 
 /** A template that nobody has written yet is written by the first agent of the pool. */
-const noTemplate =
-  "The pool has no template yet: the first agent that serves it writes one. Start it, or: agent pool create."
+const noTemplate: Problem = {
+  path: "base_job_template",
+  rule: "the pool has no template yet: the first agent that serves it writes one",
+  remedy: "Start it, or: agent pool create."
+}
 
 const planOfRun = Effect.fnUntraced(function* (run: FlowRun, target: string) {
   const pool = yield* Preparation.use((preparation) => preparation.pool)
-  const refused = (error: string): Plan => ({ target, verdict: "cannot run", errors: [error], warnings: [] })
   if (isForAgents(pool)) return yield* planRun(run, target)
   if (pool.type !== "cpln") {
-    return refused(
-      `Work pool "${pool.name}" has the type "${pool.type}"; this agent serves pools of type "cpln".`
-    )
+    return failed(target, [
+      ofTheWhole(
+        `Work pool "${pool.name}" has the type "${pool.type}"; this agent serves pools of type "cpln".`
+      )
+    ])
   }
-  return Object.keys(pool.base_job_template).length === 0 ? refused(noTemplate) : yield* planRun(run, target)
+  return Object.keys(pool.base_job_template).length === 0
+    ? failed(target, [noTemplate])
+    : yield* planRun(run, target)
 })
 
 /** As an agent of that pool would see it. */

@@ -7,10 +7,11 @@
 import { Effect, Redacted } from "effect"
 import { Access } from "../cpln/control-plane.ts"
 import type { Place } from "../cpln/place.ts"
+import { ofTheWhole } from "../job/problem.ts"
 import { tokenOf } from "../job/where.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { type Injected, RunsConfig } from "./config.ts"
-import { type Definition, definitionOf, RunRefused } from "./definition.ts"
+import { type Definition, definitionOf, refuse } from "./definition.ts"
 import { placeFromText, Places } from "./places.ts"
 import type { Preparation } from "./preparation.ts"
 
@@ -37,7 +38,7 @@ export const placeOf = Effect.fn("runs.placeOf")(function* (
   const { injected } = yield* RunsConfig
   const defined = yield* definitionOf(run).pipe(
     // Met again, and told, where the run is prepared.
-    Effect.catchDefect((defect) => Effect.fail(new RunRefused({ problems: String(defect) }))),
+    Effect.catchDefect((defect) => Effect.fail(refuse([ofTheWhole(String(defect))]))),
     Effect.result
   )
   if (defined._tag === "Success") {

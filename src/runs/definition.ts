@@ -10,17 +10,19 @@ import type { ApiError } from "../http/errors.ts"
 import { configure, type ConfigurationSource } from "../job/configuration.ts"
 import { prepareInfrastructure } from "../job/infrastructure-block.ts"
 import { isRecord, type JsonRecord, valueAt } from "../job/json.ts"
-import { type Problem, problemText } from "../job/problem.ts"
+import { ofTheWhole, Problem, problemText } from "../job/problem.ts"
 import { blockKeyText, type Known, nothingKnown } from "../job/references.ts"
 import type { Deployment, Flow, FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "./config.ts"
 import { isForAgents } from "./pool.ts"
 import { Preparation } from "./preparation.ts"
 
-/** The run cannot run as it is defined; `problems` is the text that its owner reads. */
-export class RunRefused extends Schema.TaggedError<RunRefused>()("RunRefused", { problems: Schema.String }) {
+/** The run cannot run as it is defined; its message is what its owner reads. */
+export class RunRefused extends Schema.TaggedError<RunRefused>()("RunRefused", {
+  problems: Schema.Array(Problem)
+}) {
   override get message() {
-    return this.problems
+    return problemText(this.problems)
   }
 }
 
@@ -66,8 +68,7 @@ export interface Definition {
   readonly explainManifest: (problem: Problem) => Problem
 }
 
-export const refuse = (problems: ReadonlyArray<Problem>) =>
-  new RunRefused({ problems: problemText(problems) })
+export const refuse = (problems: ReadonlyArray<Problem>) => new RunRefused({ problems })
 
 export const definitionOf = Effect.fn("runs.definitionOf")(function* (
   run: FlowRun
@@ -80,9 +81,9 @@ export const definitionOf = Effect.fn("runs.definitionOf")(function* (
     ],
     { concurrency: "unbounded" }
   )
-  if (flow === undefined) return yield* new RunRefused({ problems: "Its flow was deleted." })
+  if (flow === undefined) return yield* refuse([ofTheWhole("Its flow was deleted.")])
   if (deployment === undefined && run.deployment_id != null) {
-    return yield* new RunRefused({ problems: "Its deployment was deleted." })
+    return yield* refuse([ofTheWhole("Its deployment was deleted.")])
   }
   return isForAgents(yield* preparation.pool)
     ? yield* fromInfrastructure(run, flow, deployment)

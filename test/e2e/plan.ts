@@ -16,7 +16,7 @@ import { Broken, type Suite, must } from "./suite.ts"
 interface Plan {
   readonly target: string
   readonly verdict: string
-  readonly errors: ReadonlyArray<string>
+  readonly errors: ReadonlyArray<{ readonly path: string; readonly rule: string; readonly remedy: string }>
   readonly secrets?: ReadonlyArray<string>
   readonly policy?: { readonly state: string }
   readonly workload?: { readonly state: string; readonly sends: { readonly name: string } }
@@ -161,6 +161,13 @@ export const planTests = Effect.fnUntraced(function* (suite: Suite, world: World
       yield* must(/verdict: can run/u.test(output) && /verdict: cannot run/u.test(output), output)
       yield* must(/1 of 2 cannot run:\n {2}deployment completes\/plan-bad/u.test(output), output)
       yield* must(/nowhere-1/u.test(output), output)
+      const asJson = yield* refused("completes/plan-bad", "-o", "json")
+      const bad = JSON.parse(asJson.slice(asJson.indexOf("{"), asJson.lastIndexOf("}") + 1)) as Plan
+      yield* must(
+        bad.errors.length === 1 &&
+          bad.errors.every(({ path, remedy }) => path === "location" && remedy !== ""),
+        asJson
+      )
       const none = yield* refused("--all", "--pool", "no-such-pool")
       yield* must(/no-such-pool/u.test(none), none)
     })

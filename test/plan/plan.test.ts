@@ -7,6 +7,7 @@ import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { ControlPlane } from "../../src/cpln/control-plane.ts"
 import type { JsonRecord } from "../../src/job/json.ts"
+import { problemText } from "../../src/job/problem.ts"
 import { officialTemplate } from "../../src/job/template.ts"
 import { masking } from "../../src/plan/masking.ts"
 import { notingSecrets } from "../../src/plan/noting.ts"
@@ -181,8 +182,14 @@ describe("agent plan", () => {
         ["lost", "cannot run"],
         ["nowhere", "cannot run"]
       ])
-      expect(all[1]?.errors.join()).toContain('there is no secret "missing"')
-      expect(all[2]?.errors.join()).toContain("nowhere-1")
+      expect(all[1]?.errors).toEqual([
+        {
+          path: "cpln://secret/missing",
+          rule: 'there is no secret "missing" in org "acme"',
+          remedy: "Create it, or correct the name where the job refers to it."
+        }
+      ])
+      expect(problemText(all[2]?.errors ?? [])).toContain("nowhere-1")
 
       expect(requests.filter((each) => !onlyReads(each))).toEqual([])
       expect(requests.some(({ method }) => method === "PUT")).toBe(true)
@@ -249,7 +256,7 @@ describe("agent plan", () => {
       expect(JSON.stringify(plan.command)).toContain("cpln://secret/db.USER")
       const given: Plan = yield* planned(planJob(job, access, "file", "given"))
       expect(given.verdict).toBe("cannot run")
-      expect(given.errors.join()).toContain("kind: policy")
+      expect(problemText(given.errors)).toContain("kind: policy")
     })
   )
 
@@ -262,7 +269,9 @@ describe("agent plan", () => {
       const { access, job } = jobIn(cpln, { spec: { template: { spec: { containers } } } })
       const plan: Plan = yield* planned(planJob(job, access, "file", "manage"))
       expect(plan.verdict).toBe("cannot run")
-      for (const part of ["image", "cpu", "CPLN_X"]) expect(plan.errors.join()).toContain(part)
+      for (const part of ["image", "cpu", "CPLN_X"]) expect(problemText(plan.errors)).toContain(part)
+      expect(plan.errors.map(({ path }) => path).length).toBeGreaterThanOrEqual(3)
+      for (const { path, rule } of plan.errors) expect([path, rule]).not.toContain("")
     })
   )
 })

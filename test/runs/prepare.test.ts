@@ -116,7 +116,7 @@ const prepared = (how: World = {}, change: Partial<FlowRun> = {}) =>
 const refusal = (how: World, change: Partial<FlowRun> = {}) =>
   prepared(how, change).pipe(
     Effect.flip,
-    Effect.map((error) => (error._tag === "RunRefused" ? error.problems : `not refused: ${error._tag}`))
+    Effect.map((error) => (error._tag === "RunRefused" ? error.message : `not refused: ${error._tag}`))
   )
 
 describe("a run of a deployment", () => {
