@@ -5,6 +5,7 @@ import { type AgentOptions, runAgent } from "../agent/agent.ts"
 import { CannotStart } from "../agent/start-up.ts"
 import { startStatus } from "../agent/status.ts"
 import * as Log from "../observe/log.ts"
+import { say } from "../observe/say.ts"
 import { host } from "../platform.ts"
 import { Flight, makeFlight, observedOnly } from "../runs/flight.ts"
 import { clients, filled, injectedFrom, readSettings, readTemplate } from "./environment.ts"
@@ -68,6 +69,10 @@ const handler = Effect.fn("cli.start")(function* (input: Command.Command.Config.
     }
     yield* runAgent(options).pipe(Effect.provide(yield* clients(prefectSettings, environment, settings)))
   }).pipe(
+    // In a log people look for it by its area; at a terminal it is told once.
+    Effect.tapErrorTag("CannotStart", ({ reason, remedy }) =>
+      host.stdoutIsTerminal() ? Effect.void : say("error", "Init", {}, `${reason} ${remedy}`)
+    ),
     Effect.provideService(Flight, settings.observe ? observedOnly(makeFlight()) : makeFlight()),
     Effect.provide(Log.layer(settings, host.stdoutIsTerminal())),
     Effect.scoped,

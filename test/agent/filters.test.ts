@@ -103,6 +103,21 @@ describe("log filters", () => {
     })
   )
 
+  scenario("find a workload that clean-up deletes", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a", {
+        settings: { cleanupTtl: "0.1", queryInterval: "10", cancelInterval: "30", watchInterval: "20" }
+      })
+      yield* pass("1 minute")
+      const [command] = world.platform.commandsOf("r1")
+      const workload = world.platform.workloadOf(command?.id ?? "")?.name ?? ""
+      yield* pass("30 minutes")
+      const found = shown(agent.lines, `|= "[CPLN] Cleanup" |= "${workload}"`)
+      expect(found.some((line) => line.includes("Deleted: unused for"))).toBe(true)
+    })
+  )
+
   scenario("of docs/troubleshooting.md are queries, with the filter inside the quotes", () =>
     Effect.sync(() => {
       const docs = readFileSync(new URL("../../docs/troubleshooting.md", import.meta.url), "utf8")

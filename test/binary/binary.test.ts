@@ -98,6 +98,35 @@ describe("the binary", () => {
     expect(seconds).toBeLessThan(5)
   })
 
+  it("says in its log why it does not start, under [CPLN] Init", async () => {
+    const server = createServer(({ url = "" }, response) => {
+      const isVersion = url === "/api/admin/version"
+      response
+        .writeHead(isVersion ? 200 : 404)
+        .end(JSON.stringify(isVersion ? "3.8.8" : { detail: "not found" }))
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const address = server.address() as AddressInfo
+    const child = spawn(agentBinary, ["--pool", "nowhere", "--listen", "off"], {
+      cwd: folder,
+      timeout: 15_000,
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        HOME: folder,
+        PREFECT_API_URL: `http://127.0.0.1:${address.port}/api`
+      }
+    })
+    const said = { stdout: "", stderr: "" }
+    child.stdout.on("data", (chunk: Buffer) => (said.stdout += chunk.toString()))
+    child.stderr.on("data", (chunk: Buffer) => (said.stderr += chunk.toString()))
+    const code = await new Promise((resolve) => child.once("close", resolve))
+    server.closeAllConnections()
+    server.close()
+    expect(code).toBe(1)
+    expect(said.stdout).toMatch(/ERROR \[CPLN\] Init > Work pool "nowhere" does not exist/u)
+    expect(said.stderr).toMatch(/^agent: Work pool "nowhere" does not exist/mu)
+  })
+
   it("stops in order when its output is read no more: its worker's row goes, and the exit code is that of SIGPIPE", async () => {
     const asked: Array<string> = []
     const pool = {
