@@ -94,14 +94,15 @@ export const serverTrouble =
           remedy:
             "Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING, and that PREFECT_API_URL is the API of a Prefect server."
         })
-      case "NotFound":
       case "Undecodable":
+        if (error.request === "GET /admin/version" || isWebPage(error)) return noApi(url, error)
         return new CannotStart({
-          reason: `There is no Prefect API at ${url}: ${error.message}`,
-          remedy: /text\/html/u.test(error.detail)
-            ? "A web page in the API's place often is the login of a proxy: let the agent past it (PREFECT_CLIENT_CUSTOM_HEADERS). Else PREFECT_API_URL is not the API's base, which usually ends in /api."
-            : "PREFECT_API_URL must be the API's base, which usually ends in /api."
+          reason: `The Prefect server at ${url} gave what is not known of one: ${error.message}`,
+          remedy:
+            "Correct it where it stands, as on the page of the work pool; this agent knows servers 2.20 and 3.x."
         })
+      case "NotFound":
+        return noApi(url, error)
       default:
         return new CannotStart({
           reason: `The Prefect server at ${url} cannot be used: ${error.message}`,
@@ -109,6 +110,17 @@ export const serverTrouble =
         })
     }
   }
+
+const isWebPage = (error: ApiError): boolean =>
+  error._tag === "Undecodable" && /text\/html/u.test(error.detail)
+
+const noApi = (url: string, error: ApiError) =>
+  new CannotStart({
+    reason: `There is no Prefect API at ${url}: ${error.message}`,
+    remedy: isWebPage(error)
+      ? "A web page in the API's place often is the login of a proxy: let the agent past it (PREFECT_CLIENT_CUSTOM_HEADERS). Else PREFECT_API_URL is not the API's base, which usually ends in /api."
+      : "PREFECT_API_URL must be the API's base, which usually ends in /api."
+  })
 
 const findPool = Effect.fnUntraced(function* (options: StartUp, server: ServerVersion) {
   const prefect = yield* Prefect

@@ -277,7 +277,9 @@ const undecodable = (
 ) =>
   new Undecodable({
     ...(answer[of] ?? { service: "Prefect", request: nameOf(answer.request, "") }),
-    detail: Schema.isSchemaError(error) ? cut(error.message) : `it is ${kindOf(answer)}, not JSON`
+    detail: Schema.isSchemaError(error)
+      ? cut(error.message.replace(/\s*\n\s*/gu, " "))
+      : `it is ${kindOf(answer)}, not JSON`
   })
 
 /** By its own header, where that is one: `text/html` is what a proxy says for the service. */

@@ -175,6 +175,15 @@ describe("a first answer that cannot be read", () => {
     })
   )
 
+  it.effect("of the pool that stays is told with the place in it", () =>
+    Effect.gen(function* () {
+      const { outcome } = yield* starting({ template: "none" as never })
+      expect(outcome).toMatch(
+        /gave what is not known.* GET \/work_pools\/cpln .*at \["base_job_template"\]\n/u
+      )
+    })
+  )
+
   it.effect("that stays ends the start, with what it was and what to do", () =>
     Effect.gen(function* () {
       const { asked, outcome } = yield* starting({ answers: login })
