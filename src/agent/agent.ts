@@ -22,6 +22,7 @@ import { Preparation } from "../runs/prepare.ts"
 import { OnlineWorkers } from "../runs/rendezvous.ts"
 import { say } from "../observe/say.ts"
 import { Sightings } from "../runs/sightings.ts"
+import { LaunchWindow } from "../runs/window.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
@@ -108,6 +109,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
     Layer.provideMerge(
       Layer.mergeAll(
         EnsuredWorkloads.layer,
+        LaunchWindow.layer,
         OnlineWorkers.layer,
         Preparation.layer,
         Relay.layer(jobLogs),

@@ -124,5 +124,5 @@ export type ApiError =
   | Undecodable
 
 /** True for what may pass by itself; false for what stays wrong until somebody changes something. */
-export const isTransient = (error: ApiError): boolean =>
+export const isTransient = (error: { readonly _tag: string }): boolean =>
   error._tag === "Unavailable" || error._tag === "RateLimited" || error._tag === "Undecodable"

@@ -6,9 +6,9 @@
  * finished one be claimed. After an accepted claim this fiber goes on to a started job, a hand-back or an end state, and
  * a drain only asks it to be quick.
  */
-import { Clock, Duration, Effect, Schema } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Option, Schema } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import type { ApiError } from "../http/errors.ts"
+import { type ApiError, isTransient } from "../http/errors.ts"
 import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
@@ -31,6 +31,7 @@ import { pidOf, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
 import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
 import { Sightings } from "./sightings.ts"
+import { LaunchWindow, type Went } from "./window.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
 /** An earlier job of this run lives: it has to end (it is being stopped) before the run is claimed again. */
@@ -53,6 +54,7 @@ export type LaunchEnvironment =
   | Preparation
   | Brake
   | Sightings
+  | LaunchWindow
 
 /** A due run as the pool offered it; `seenAt` is when that was asked for, by the local clock in ms. */
 export interface Offer {
@@ -109,36 +111,60 @@ export const launch: (
   if (earlier.adoptable !== undefined) {
     return yield* settled(drain)(adopt(offer, earlier, earlier.adoptable))
   }
-  let { run, seenAt } = offer
-  let ready = yield* makeReady(run)
-  for (let seen = offer; ; ready = yield* makeReady(run)) {
-    if (drain.asked()) return undefined
+  const window = yield* LaunchWindow
+  for (let seen = offer; ;) {
+    const ready = yield* makeReady(seen.run)
     if (!("problems" in ready)) yield* sightings.lookOnce(ready.wanted.place)
+    const turn = yield* window.turn(launchReady(seen, ready, earlier, drain), went)
+    if (turn._tag === "Done") return turn.job
     // Its job may live though the run looks as if it had never been started: begun again, that is looked into.
-    if (earlier.stateId === undefined && sightings.of(run.id).length > 0) return yield* launch(offer, drain)
-    seen = yield* stillDue(seen)
-    const unchanged = isSameJob(run, seen.run)
-    run = seen.run
-    seenAt = seen.seenAt
-    if (unchanged) break
+    if (turn._tag === "Seen live") return yield* launch(offer, drain)
+    seen = turn.offer
   }
-  return yield* settled(drain)(
+})
+
+type Turn =
+  | { readonly _tag: "Done"; readonly job: Started | undefined }
+  | { readonly _tag: "Seen live" }
+  /** What its job is made from is another now. */
+  | { readonly _tag: "Changed"; readonly offer: Offer }
+
+const went = (exit: Exit.Exit<Turn, LaunchError>): Went => {
+  if (Exit.isSuccess(exit)) {
+    return exit.value._tag === "Done" && exit.value.job !== undefined ? "started" : "neither"
+  }
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return error !== undefined && isTransient(error) ? "trouble" : "neither"
+}
+
+const launchReady = Effect.fnUntraced(function* (
+  seen: Offer,
+  ready: Ready,
+  earlier: Earlier,
+  drain: Drain
+): Effect.fn.Return<Turn, LaunchError, LaunchEnvironment> {
+  if (drain.asked()) return { _tag: "Done", job: undefined }
+  const sightings = yield* Sightings
+  if (earlier.stateId === undefined && sightings.of(seen.run.id).length > 0) return { _tag: "Seen live" }
+  const now = yield* stillDue(seen)
+  if (!isSameJob(seen.run, now.run)) return { _tag: "Changed", offer: now }
+  const job = yield* settled(drain)(
     "problems" in ready
-      ? refuse(run, earlier, ready.problems)
-      : claimAndStart({ run, seenAt }, ready, earlier, drain.asked)
+      ? refuse(now.run, earlier, ready.problems)
+      : claimAndStart(now, ready, earlier, drain.asked)
   )
+  return { _tag: "Done", job }
 })
 
 const movedOn = new ClaimLost({ reason: "it has moved on since it was offered" })
 
-/** Ready to be claimed, or what its owner has to mend. What may pass by itself is an error. */
+/** Ready to be claimed, or what its owner has to mend. */
+type Ready = Prepared | { readonly problems: string }
+
+/** What may pass by itself is an error. */
 const makeReady = Effect.fnUntraced(function* (
   run: FlowRun
-): Effect.fn.Return<
-  Prepared | { readonly problems: string },
-  OtherInfrastructure | ApiError,
-  LaunchEnvironment
-> {
+): Effect.fn.Return<Ready, OtherInfrastructure | ApiError, LaunchEnvironment> {
   return yield* prepare(run).pipe(
     Effect.tap((prepared) => workloadReady(run, prepared)),
     Effect.catchTag(["RunRefused", "WorkloadUnusable"], (error) =>

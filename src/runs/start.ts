@@ -143,7 +143,7 @@ const post = Effect.fnUntraced(function* (
 })
 
 const isPassing = (error: { readonly _tag: string }): error is ApiError =>
-  error._tag === "QuotaReached" || isTransient(error as ApiError)
+  error._tag === "QuotaReached" || isTransient(error)
 
 /** The local time of a proof that holds long enough to post: the one at hand, or a new read. Undefined without an answer. */
 const prove = Effect.fnUntraced(function* (

@@ -15,6 +15,7 @@ import { Preparation } from "../../../src/runs/preparation.ts"
 import { OnlineWorkers } from "../../../src/runs/rendezvous.ts"
 import { reconcile } from "../../../src/runs/reconcile.ts"
 import { Sightings } from "../../../src/runs/sightings.ts"
+import { LaunchWindow } from "../../../src/runs/window.ts"
 import { EnsuredWorkloads } from "../../../src/runs/workload.ts"
 import { injected, settingsWith } from "./agents.ts"
 import type { Line } from "./faults.ts"
@@ -68,6 +69,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
         Brake.layer,
         Places.layer,
         Sightings.layer,
+        LaunchWindow.layer,
         CurrentPool.layer(stored.pool),
         silent
       )
