@@ -21,11 +21,21 @@ export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): Re
 }
 
 /** The newest attempt's oldest job, which is the one that counts. */
-export const decisive = (run: RunLife, at: number): JobLife | undefined => {
+export const decisive = (run: RunLife, at: number): JobLife | undefined => newestJobs(run, at)[0]
+
+/** Where that one vanished: the oldest one beside it that was left to do its work, if there is one. */
+export const successor = (run: RunLife, at: number): JobLife | undefined => {
+  const [first, ...others] = newestJobs(run, at)
+  return first?.vanished === true && first.over <= at
+    ? others.find((job) => !job.vanished && job.stops.length === 0)
+    : undefined
+}
+
+const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {
   const made = run.jobs.filter((job) => job.at <= at)
   const attemptOf = (job: JobLife) => String(job.tags["prefect.io/attempt"] ?? "")
   const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
   const claim = run.states.findLast((state) => newest.endsWith(claimOf(state) ?? " "))
   const round = claim === undefined ? [] : roundUpTo(run.states, claim)
-  return made.find((job) => attemptOf(job) === newest || round.some((id) => attemptOf(job).endsWith(id)))
+  return made.filter((job) => attemptOf(job) === newest || round.some((id) => attemptOf(job).endsWith(id)))
 }

@@ -15,7 +15,7 @@ import {
   type StateSeen,
   waitsInProcess
 } from "./evidence.ts"
-import { claimOf, decisive, ofRuns, seconds, roundUpTo } from "./lives.ts"
+import { claimOf, decisive, ofRuns, roundUpTo, seconds, successor } from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 const isWaiting = (state: StateSeen): boolean =>
@@ -271,7 +271,8 @@ const secondLook = 5_000
 const endsAreTrue: Check = {
   promise: "I7",
   name: "an end that an agent writes agrees with the job",
-  bound: "at the moment of the write, by the job of the newest attempt",
+  bound:
+    "at the moment of the write, by the job of the newest attempt; where that vanished, by one beside it that nobody stopped",
   find: ofRuns((run) =>
     run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
@@ -287,8 +288,9 @@ const endsAreTrue: Check = {
       ]
       const stopped = job.stops.some((stop) => stop.at <= state.at)
       if (job.ran <= state.at && job.over > state.at && !stopped) return wrong(`${job.id} runs`)
-      if (state.type === "COMPLETED" && (job.stage !== "completed" || job.vanished))
-        return wrong(`${job.id} is ${job.stage}`)
+      const left = successor(run, state.at) ?? job
+      if (state.type === "COMPLETED" && (left.stage !== "completed" || left.vanished))
+        return wrong(`${left.id} is ${left.stage}`)
       // What is corrected before a second look was never seen to fail.
       const well =
         job.stage === "completed" &&
