@@ -11,6 +11,7 @@ import type { Seen } from "../http/seen.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
+import { moment } from "../runs/moment.ts"
 import { retriesInProcess, timeOf } from "../runs/phase.ts"
 import { Launcher } from "./launcher.ts"
 
@@ -66,7 +67,7 @@ export const makePoll = Effect.fn("agent.makePoll")(function* (settings: PollSet
   return Effect.fn("agent.poll")(function* () {
     const launcher = yield* Launcher
     const { poolId } = yield* RunsConfig
-    const seenAt = yield* Clock.currentTimeMillis
+    const seenAt = yield* moment
     const answer = yield* askAll()
     let next = Duration.toMillis(settings.interval)
     for (const run of answer.value) {

@@ -6,7 +6,7 @@
  * finished one be claimed. After an accepted claim this fiber goes on to a started job, a hand-back or an end state, and
  * a drain only asks it to be quick.
  */
-import { Cause, Clock, Duration, Effect, Exit, Option, Schema } from "effect"
+import { Cause, Duration, Effect, Exit, Option, Schema } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { type ApiError, isTransient } from "../http/errors.ts"
 import { say } from "../observe/say.ts"
@@ -20,6 +20,7 @@ import type { OtherInfrastructure } from "./definition.ts"
 import { type Earlier, earlierAttempts } from "./earlier.ts"
 import { freshRun } from "./fresh.ts"
 import { sayWentBack } from "./grounds.ts"
+import { longAgo, type Moment, moment, since } from "./moment.ts"
 import type { Located } from "./normalise.ts"
 import { retriesInProcess, timeOf } from "./phase.ts"
 import { Places } from "./places.ts"
@@ -56,10 +57,10 @@ export type LaunchEnvironment =
   | Sightings
   | LaunchWindow
 
-/** A due run as the pool offered it; `seenAt` is when that was asked for, by the local clock in ms. */
+/** A due run as the pool offered it; `seenAt` is when that was asked for. */
 export interface Offer {
   readonly run: FlowRun
-  readonly seenAt: number
+  readonly seenAt: Moment
 }
 
 /** The agent's wish to end. */
@@ -197,8 +198,8 @@ const workloadReady = Effect.fnUntraced(function* (run: FlowRun, prepared: Prepa
 const stillDue = Effect.fnUntraced(function* (
   offer: Offer
 ): Effect.fn.Return<Offer, ClaimLost | ApiError, Prefect> {
-  const now = yield* Clock.currentTimeMillis
-  if (now >= offer.seenAt && now - offer.seenAt <= freshFor) return offer
+  const now = yield* moment
+  if ((yield* since(offer.seenAt)) <= freshFor) return offer
   const read = yield* freshRun(offer.run.id)
   const run = read.value
   const due = timeOf(run.next_scheduled_start_time ?? run.expected_start_time) ?? read.at
@@ -225,10 +226,10 @@ const claimAndStart = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Started | undefined, LaunchError, LaunchEnvironment> {
   const { agentLink } = yield* RunsConfig
   const tried = { tryNumber: earlier.claims + 1, lost: earlier.lost }
-  const provenAt = yield* Clock.currentTimeMillis
+  const provenAt = yield* moment
   const held = yield* claim(run, { agent: agentLink, where: prepared.where, tryNumber: tried.tryNumber })
   const about = aboutOf(run, prepared)
-  const took = (yield* Clock.currentTimeMillis) - seenAt
+  const took = yield* since(seenAt)
   const standing = took > quickClaim ? yield* standingOf(run.id, held) : "first"
   if (standing === "too late") return undefined
   if (standing === "second") {
@@ -240,7 +241,7 @@ const claimAndStart = Effect.fnUntraced(function* (
     return undefined
   }
   // With a rival about, only a new read may prove that the run is ours.
-  const proof = standing === "alone after all" ? 0 : provenAt
+  const proof = standing === "alone after all" ? longAgo : provenAt
   return yield* startClaimed(run, held, prepared, tried, proof, drained, about)
 })
 
@@ -265,7 +266,7 @@ const adopt = Effect.fnUntraced(function* (
   ;(yield* Board).of(run.id).place = job.place
   yield* say("info", "Job", about, "Its job of an earlier attempt lives: taken over.")
   if (earlier.wentBack) yield* sayWentBack(run.id, pidOf(job).commandId, about)
-  yield* writeDown(run, held, job, yield* Clock.currentTimeMillis, about)
+  yield* writeDown(run, held, job, yield* moment, about)
   return { place: job.place, commandId: pidOf(job).commandId, flowName: undefined, streamOutput: undefined }
 })
 

@@ -4,7 +4,7 @@
  * Invariant: a claimant that was slow never overwrites what a newer attempt wrote: without a fresh proof the run is read
  * first, and the job of a claim that was taken away is stopped instead.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import type { ApiError } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
@@ -16,6 +16,7 @@ import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { freshRun } from "./fresh.ts"
 import { newestRound, readHistory } from "./history.ts"
+import { type Moment, since } from "./moment.ts"
 import type { Located } from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
 import { proofHolds } from "./start.ts"
@@ -50,14 +51,13 @@ export const writeDown = Effect.fn("runs.writeDown")(function* (
   run: FlowRun,
   held: Claim,
   job: Parameters<typeof pidOf>[0],
-  provenAt: number,
+  provenAt: Moment,
   about: About
 ): Effect.fn.Return<boolean, never, Prefect | RunsConfig | ControlPlane> {
   const tellLater = (why: string) =>
     say("warning", "Job", about, `PID not written yet (${why}); the watch will write it.`)
   const written = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const proven = now >= provenAt && now - provenAt <= proofHolds
+    const proven = (yield* since(provenAt)) <= proofHolds
     const standing = proven ? run : yield* standingNow(run.id, held, job.command.id)
     if (standing === "taken") return false
     if (standing === "shared") yield* tellLater("another claim was accepted at the same time")

@@ -17,6 +17,7 @@ import { RunsConfig } from "./config.ts"
 import { liveCommands } from "./earlier.ts"
 import { readHistory, rivalsOf } from "./history.ts"
 import { agentTag, attemptTag, poolTag } from "./normalise.ts"
+import type { Moment } from "./moment.ts"
 import { isCancelling } from "./phase.ts"
 import { Places } from "./places.ts"
 import type { Preparation, Prepared } from "./prepare.ts"
@@ -50,7 +51,7 @@ export const startClaimed = Effect.fnUntraced(function* (
   held: Claim,
   prepared: Prepared,
   tried: { readonly tryNumber: number; readonly lost: number },
-  provenAt: number,
+  provenAt: Moment,
   drained: () => boolean,
   about: About
 ): Effect.fn.Return<Started | undefined, ApiError, StartEnvironment> {

@@ -5,7 +5,7 @@
  * a search by attempt over the whole doubt horizon found nothing, nor a last one right before. So an attempt has one live
  * command.
  */
-import { Clock, Duration, Effect, Schema } from "effect"
+import { Duration, Effect, Schema } from "effect"
 import { Commands, type StartCommand } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { type ApiError, isTransient } from "../http/errors.ts"
@@ -14,6 +14,7 @@ import type { Prefect } from "../prefect/prefect.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { freshRun } from "./fresh.ts"
+import { type Moment, since } from "./moment.ts"
 import { attemptTag } from "./normalise.ts"
 import { at, type Place } from "../cpln/place.ts"
 import { steadyMillis } from "./steady.ts"
@@ -48,8 +49,8 @@ export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", {
 export interface Launch {
   readonly runId: string
   readonly claim: Claim
-  /** Local time of the proof, in ms: when the claim was proposed; 0 when only a new read may prove it. */
-  readonly provenAt: number
+  /** When the claim was proposed; `longAgo` when only a new read may prove it. */
+  readonly provenAt: Moment
   readonly place: Place
   readonly what: StartCommand
   /** True once the agent is to stop: nothing is tried again then. */
@@ -58,10 +59,10 @@ export interface Launch {
   readonly ensureAgain: Effect.Effect<void, ApiError, ControlPlane>
 }
 
-/** The one command of this attempt, and when the run was last proven ours, by the local clock in ms. */
+/** The one command of this attempt, and when the run was last proven ours. */
 export interface StartedCommand {
   readonly id: string
-  readonly provenAt: number
+  readonly provenAt: Moment
 }
 
 type Outcome =
@@ -88,7 +89,7 @@ export const start = Effect.fn("runs.start")(
       if (typeof found === "object") return { id: found.id, provenAt }
       const proof = yield* prove(launch, provenAt)
       if (proof !== undefined) provenAt = proof
-      const left = proofHolds - ((yield* Clock.currentTimeMillis) - provenAt)
+      const left = proofHolds - (yield* since(provenAt))
       // An answer that took too long proves what was, not what is.
       const outcome: Outcome =
         proof === undefined || left <= 0
@@ -145,14 +146,12 @@ const post = Effect.fnUntraced(function* (
 const isPassing = (error: { readonly _tag: string }): error is ApiError =>
   error._tag === "QuotaReached" || isTransient(error)
 
-/** The local time of a proof that holds long enough to post: the one at hand, or a new read. Undefined without an answer. */
+/** A proof that holds long enough to post: the one at hand, or a new read. Undefined without an answer. */
 const prove = Effect.fnUntraced(function* (
   launch: Launch,
-  provenAt: number
-): Effect.fn.Return<number | undefined, NoLongerOurs | ApiError, Prefect> {
-  const now = yield* Clock.currentTimeMillis
-  // A clock that was set back proves nothing.
-  if (now >= provenAt && proofHolds - (now - provenAt) >= leastLeft) return provenAt
+  provenAt: Moment
+): Effect.fn.Return<Moment | undefined, NoLongerOurs | ApiError, Prefect> {
+  if (proofHolds - (yield* since(provenAt)) >= leastLeft) return provenAt
   const read = yield* Effect.result(freshRun(launch.runId))
   if (read._tag === "Failure") return isTransient(read.failure) ? undefined : yield* read.failure
   const { askedAt, value: run } = read.success

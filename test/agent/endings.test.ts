@@ -244,6 +244,23 @@ describe("a job that ended", () => {
     })
   )
 
+  scenario("is not settled upon an answer that was long under way while the clock was set back", (world) =>
+    Effect.gen(function* () {
+      const command = yield* runningJob(world)
+      const agent = yield* startAgent(world, "agent-a")
+      yield* world.setStage(command, "completed", 0)
+      // Asked at the end of the settle time, answered nine seconds later; in between the run is ended by somebody.
+      world.faults.onCall("readRun", { kind: "slow", before: 0, after: 9_000 })
+      yield* pass("64 seconds")
+      yield* agent.setClock(-8_500)
+      yield* pass("4 seconds")
+      expect(world.faults.fired).toHaveLength(1)
+      yield* world.propose("r1", "FAILED")
+      yield* pass("5 minutes")
+      expect(world.types("r1").slice(-2)).toEqual(["RUNNING", "FAILED"])
+    })
+  )
+
   scenario("is settled though every answer takes seconds", (world) =>
     Effect.gen(function* () {
       const command = yield* runningJob(world)

@@ -223,8 +223,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "old offers are claimed",
     promise: "I6",
     file: "src/runs/launch.ts",
-    from: "now >= offer.seenAt && now - offer.seenAt <= freshFor",
-    to: "now > 0"
+    from: "(yield* since(offer.seenAt)) <= freshFor",
+    to: "now.wall > 0"
   },
   {
     name: "a proof holds for ever",

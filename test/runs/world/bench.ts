@@ -2,13 +2,14 @@
  * The handling of single runs in a modelled world, without the loops of an agent: for tests that say themselves when a run
  * is offered and when it is looked at.
  */
-import { Clock, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Relay } from "../../../src/logs/relay.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
 import { Board } from "../../../src/runs/board.ts"
 import { Brake } from "../../../src/runs/brake.ts"
 import { RunsConfig } from "../../../src/runs/config.ts"
 import { type Drain, launch, type Offer } from "../../../src/runs/launch.ts"
+import { moment } from "../../../src/runs/moment.ts"
 import { Places } from "../../../src/runs/places.ts"
 import { CurrentPool } from "../../../src/runs/pool.ts"
 import { Preparation } from "../../../src/runs/preparation.ts"
@@ -89,8 +90,7 @@ export const makeBench = Effect.fnUntraced(function* (
   const context = yield* Layer.build(layersOf(world, name, options))
   const offerOf = (runId: string) =>
     Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
-      return { run: { ...world.run(runId), state: null }, seenAt: now } satisfies Offer
+      return { run: { ...world.run(runId), state: null }, seenAt: yield* moment } satisfies Offer
     })
   return {
     /** The run as the pool's poll would offer it right now. */
