@@ -78,7 +78,7 @@ const planFile = Effect.fn("cli.planFile")(function* (path: string, input: Input
     gvc: named(input.gvc) ?? injected.gvc,
     location: named(input.location) ?? injected.location
   }
-  const problems = placeProblems(place, "with --org and --gvc")
+  const problems = placeProblems(place, { org: "--org", gvc: "--gvc" })
   if (problems.length > 0 || injected.token === undefined) {
     return yield* new CannotStart({
       reason:

@@ -58,7 +58,7 @@ export const readJobBlock = (
   const timeout = atLeastOne(fields, "timeout_seconds")
   const problems = [
     ...fields.problems,
-    ...placeProblems(place, "of the block"),
+    ...placeProblems(place, { org: "org of the block", gvc: "the GVC of the block" }),
     ...(token === undefined && !surroundings.hasToken
       ? [
           {
@@ -90,17 +90,17 @@ const atLeastOne = (fields: Fields, name: string): number | undefined => {
     : fields.problem(name, "it is less than one second", "Give seconds, 1 or more, or leave it out.")
 }
 
-/** `whose` says where the value might stand beside the environment. */
+/** `set` says what might be set beside the environment. */
 export const placeProblems = (
   { org, gvc }: { readonly org: string | undefined; readonly gvc: string | undefined },
-  whose: string
+  set: { readonly org: string; readonly gvc: string }
 ): ReadonlyArray<Problem> => [
   ...(org === undefined
     ? [
         {
           path: "org",
           rule: "no Control Plane organization is named",
-          remedy: `Set org ${whose}, or CPLN_ORG.`
+          remedy: `Set ${set.org}, or CPLN_ORG.`
         }
       ]
     : []),
@@ -109,7 +109,7 @@ export const placeProblems = (
         {
           path: "namespace",
           rule: "no Control Plane GVC is named",
-          remedy: `Set the GVC ${whose}, or CPLN_GVC.`
+          remedy: `Set ${set.gvc}, or CPLN_GVC.`
         }
       ]
     : [])

@@ -44,7 +44,7 @@ export const ensure = Effect.fn("cplnJob.ensure")(function* (
   const { tags } = job.converted
   const unusable = (reason: string) => new WorkloadUnfit({ workload: workload.path, reason })
   const { linked, notes } = yield* ensureIdentity(wantedIdentity(job), identities).pipe(
-    Effect.catchTag("IdentityUnusable", ({ reason }) => Effect.fail(unusable(reason)))
+    Effect.catchTag("IdentityUnusable", ({ message }) => Effect.fail(unusable(message)))
   )
   yield* Effect.forEach(notes, tell, { discard: true })
   const spec = linked ? job.converted.spec : withoutIdentity(job.converted.spec)

@@ -21,7 +21,8 @@ export const ofTheWhole = (rule: string): Problem => ({ path: "", rule, remedy: 
 const line = ({ path, rule, remedy }: Problem): string =>
   `${path === "" ? "" : `${path}: `}${sentence(rule)} ${sentence(remedy)}`.trim()
 
-const sentence = (text: string): string => (text === "" || /[.!?]$/u.test(text) ? text : `${text}.`)
+/** What has lines of its own is there to be copied: nothing is added to it. */
+const sentence = (text: string): string => (text === "" || /[.!?]$|\n/u.test(text) ? text : `${text}.`)
 
 /** All problems as one text, one a line. */
 export const problemText = (problems: ReadonlyArray<Problem>): string =>

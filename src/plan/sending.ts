@@ -17,7 +17,7 @@ import type { ConvertedIdentity, ConvertedPolicy } from "../job/convert.ts"
 import { notRevealed } from "../job/grants.ts"
 import { ofTheWhole, type Problem } from "../job/problem.ts"
 import { differences } from "../job/spec-drift.ts"
-import { ensureIdentity } from "../runs/identity.ts"
+import { ensureIdentity, type IdentityUnusable } from "../runs/identity.ts"
 import { type Change, changes } from "./changes.ts"
 
 type Body = Readonly<Record<string, unknown>>
@@ -91,7 +91,7 @@ const rightsOf = Effect.fnUntraced(function* (
       exists,
       identity: { state: exists ? "exists" : "is missing, or lacks rights", link },
       policy: undefined,
-      errors: Result.isFailure(checked) ? [ofTheWhole(checked.failure.message)] : [],
+      errors: Result.isFailure(checked) ? [problemOf(checked.failure, link)] : [],
       warnings: Result.isSuccess(checked) ? checked.success.notes : []
     }
   }
@@ -124,6 +124,11 @@ const rightsOf = Effect.fnUntraced(function* (
     warnings: own.unread === undefined ? warnings : [...warnings, `policy ${policy.name}: ${own.unread}`]
   }
 })
+
+const problemOf = (error: IdentityUnusable | ApiError, link: string): Problem =>
+  error._tag === "IdentityUnusable"
+    ? { path: link, rule: error.reason, remedy: error.remedy }
+    : ofTheWhole(error.message)
 
 interface Found<A> {
   readonly value?: A

@@ -29,12 +29,13 @@ export interface WantedIdentity {
   readonly secrets: ReadonlyArray<string>
 }
 
-/** The job could not read its secrets, or its identity does not exist; `reason` is what its owner reads. */
+/** The job could not read its secrets, or its identity does not exist. `remedy` may end in what is to be applied. */
 export class IdentityUnusable extends Schema.TaggedError<IdentityUnusable>()("IdentityUnusable", {
-  reason: Schema.String
+  reason: Schema.String,
+  remedy: Schema.String
 }) {
   override get message() {
-    return this.reason
+    return `${this.reason}. ${this.remedy}`
   }
 }
 
@@ -101,8 +102,9 @@ const withSecrets = Effect.fnUntraced(function* (
   const link = `/org/${access.org}/gvc/${gvc}/identity/${identity.name}`
   const refuse = (why: string) =>
     new IdentityUnusable({
-      reason: [
-        `it needs ${secretsText(wanted.secrets)}, and may not read ${wanted.secrets.length === 1 ? "it" : "them"}: ${why}. Apply this (cpln apply --org ${access.org} --gvc ${gvc} --file FILE), then run it again:`,
+      reason: `it needs ${secretsText(wanted.secrets)}, and may not read ${wanted.secrets.length === 1 ? "it" : "them"}: ${why}`,
+      remedy: [
+        `Apply this (cpln apply --org ${access.org} --gvc ${gvc} --file FILE), then run it again:`,
         toApply({ ...identity.body, gvc }, policy.body)
       ].join("\n")
     })
@@ -219,15 +221,15 @@ const checkGiven = Effect.fnUntraced(function* (
   const read = yield* secrets.readIdentity(gvc, name).pipe(
     Effect.as(there),
     Effect.catchTag("NotFound", () =>
-      Effect.succeed(
-        notThere(
-          `its service account ${name} is no identity of GVC ${gvc}: create the identity, or correct the name`
-        )
-      )
+      Effect.succeed(notThere(`its service account ${name} is no identity of GVC ${gvc}`))
     ),
     Effect.catchTag("Forbidden", (error) => Effect.succeed(unread(`identity ${name}`, error)))
   )
-  if (!read.there) return yield* new IdentityUnusable({ reason: read.why })
+  if (!read.there)
+    return yield* new IdentityUnusable({
+      reason: read.why,
+      remedy: "Create the identity, or correct the name."
+    })
   const notes = read.note === undefined ? [] : [read.note]
   if (needed.length === 0) return { linked: true, notes }
   const policy = revealPolicy(`${name}-reveal-policy`, link, needed)
@@ -248,8 +250,9 @@ const checkGiven = Effect.fnUntraced(function* (
   const lacking = notRevealed(all.success, link, needed)
   if (lacking.length === 0) return { linked: true, notes }
   return yield* new IdentityUnusable({
-    reason: [
-      `its service account ${name} may not reveal ${secretsText(lacking)}. Apply this (cpln apply --org ${access.org} --file FILE), then run it again:`,
+    reason: `its service account ${name} may not reveal ${secretsText(lacking)}`,
+    remedy: [
+      `Apply this (cpln apply --org ${access.org} --file FILE), then run it again:`,
       toApply({ ...policy, targetLinks: lacking.map((each) => `//secret/${each}`) })
     ].join("\n")
   })

@@ -93,8 +93,8 @@ const make = Effect.gen(function* () {
         { access: place.access, gvc, identity, policy, secrets, serviceAccount },
         identities
       ).pipe(
-        Effect.catchTag("IdentityUnusable", ({ reason }) =>
-          Effect.fail(new WorkloadUnusable({ workload: path, reason }))
+        Effect.catchTag("IdentityUnusable", ({ message }) =>
+          Effect.fail(new WorkloadUnusable({ workload: path, reason: message }))
         )
       )
       for (const note of ensured.notes) {

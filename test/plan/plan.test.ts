@@ -256,7 +256,13 @@ describe("agent plan", () => {
       expect(JSON.stringify(plan.command)).toContain("cpln://secret/db.USER")
       const given: Plan = yield* planned(planJob(job, access, "file", "given"))
       expect(given.verdict).toBe("cannot run")
-      expect(problemText(given.errors)).toContain("kind: policy")
+      expect(given.errors).toEqual([
+        {
+          path: expect.stringMatching(/^\/org\/acme\/gvc\/[^/]+\/identity\//u),
+          rule: expect.stringMatching(/^it needs the secret db, and may not read it/u),
+          remedy: expect.stringMatching(/^Apply this .*\nkind: identity\n.*\nkind: policy\n/su)
+        }
+      ])
     })
   )
 
