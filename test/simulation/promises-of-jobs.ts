@@ -77,6 +77,9 @@ const statesIn = (run: RunLife, from: number, to: number): ReadonlyArray<StateSe
 /** Ages come from whole seconds. */
 const wholeSecond = 1_500
 
+/** The read that confirms a stop may be 5 s old where the server is slow, and the stop takes its time. */
+const confirmedWithin = 7_000
+
 const hasItsLinger: Check = {
   promise: "I3",
   name: "a job that worked when its run ended has its linger",
@@ -85,18 +88,18 @@ const hasItsLinger: Check = {
     run.jobs.flatMap((job) => {
       const [stop] = job.stops
       if (stop === undefined || !byAgent(stop.by)) return []
-      const state = statesIn(run, stop.at, stop.at).at(-1)
+      // The engine's report may come as the stop that rests on an end before it is under way.
+      const ends = statesIn(run, stop.at - confirmedWithin, stop.at)
+      const state = ends.at(-1)
       if (state === undefined || !isEnd(state) || state.by !== "engine" || job.ran > state.at) return []
-      const lingered = stop.at - state.at
+      const since = ends.every(isEnd) ? Math.min(...ends.map((end) => end.at)) : state.at
+      const lingered = stop.at - since
       return decisive(run, stop.at) === job && lingered < 1000 * plan.settings.mainLinger - wholeSecond
         ? [{ at: stop.at, what: `${job.id} was stopped ${seconds(lingered)} after its run ended` }]
         : []
     })
   )
 }
-
-/** The read that confirms a stop may be 5 s old where the server is slow, and the stop takes its time. */
-const confirmedWithin = 7_000
 
 const mayStop = (state: StateSeen): boolean =>
   isEnd(state) || isCancelling(state) || state.type === "SCHEDULED" || state.pauseReschedule
