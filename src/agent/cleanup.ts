@@ -57,7 +57,8 @@ const launchTakes = 300_000
 const tryAgainAfter = 3_600_000
 
 interface Item {
-  readonly place: Place
+  /** With the credential that listed it last. */
+  place: Place
   /** When it is due for a look, by `steadyMillis`. */
   dueAt: number
   /** Not thought of before, by `steadyMillis`. */
@@ -86,7 +87,9 @@ export const makeCleanup = Effect.fn("agent.makeCleanup")(function* (settings: C
     for (const key of agenda.keys()) if (!keys.has(key)) agenda.delete(key)
     for (const place of all) {
       const key = placeKey(place)
-      if (!agenda.has(key)) agenda.set(key, { place, dueAt: now, checkAt: now })
+      const known = agenda.get(key)
+      if (known === undefined) agenda.set(key, { place, dueAt: now, checkAt: now })
+      else known.place = place
     }
     if (identities === "manage") yield* sweepOrphans(all)
   })

@@ -102,6 +102,26 @@ describe("an agent whose credential and place are those of its deployments", () 
     })
   )
 
+  scenario("cleans up with a token that was exchanged", (world) =>
+    Effect.gen(function* () {
+      deploy(world, "token-of-the-block")
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a", {
+        injects: false,
+        settings: { cleanupTtl: "1", queryInterval: "10", cancelInterval: "30", watchInterval: "20" }
+      })
+      yield* pass("10 minutes")
+      expect(world.platform.workloads.size).toBe(1)
+      deploy(world, "the-next-token")
+      world.refusedTokens.add("token-of-the-block")
+      yield* pass("1 minute")
+      yield* world.addRun("r2")
+      yield* pass("4 hours")
+      expect(world.stateOf("r2")).toBe("COMPLETED")
+      expect(world.platform.workloads.size).toBe(0)
+    })
+  )
+
   scenario("stops side containers of a run that ended while it was away", (world) =>
     Effect.gen(function* () {
       world.addSideContainer()
