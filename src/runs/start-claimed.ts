@@ -12,7 +12,7 @@ import { type About, say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
-import type { Claim } from "./claim.ts"
+import { type Claim, ClaimDeferred } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { liveCommands } from "./earlier.ts"
 import { readHistory, rivalsOf } from "./history.ts"
@@ -54,7 +54,7 @@ export const startClaimed = Effect.fnUntraced(function* (
   provenAt: Moment,
   drained: () => boolean,
   about: About
-): Effect.fn.Return<Started | undefined, ApiError, StartEnvironment> {
+): Effect.fn.Return<Started | undefined, ClaimDeferred | ApiError, StartEnvironment> {
   const config = yield* RunsConfig
   const ensured = yield* EnsuredWorkloads
   const { place } = prepared.wanted
@@ -162,7 +162,9 @@ const notStarted = Effect.fnUntraced(function* (
   const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value
   // Cancelled meanwhile, and no job was ever made: there is nothing to wait for.
   if (isCancelling(now)) return yield* cancelUnstarted(now, held)
-  return yield* lost(drained() ? "drain" : "lost", error.reason)
+  if (!error.passing || drained()) return yield* lost(drained() ? "drain" : "lost", error.reason)
+  yield* lost("drain", error.reason)
+  return yield* new ClaimDeferred({ reason: error.reason })
 })
 
 /** Where another claim was accepted at the same time, its job may live or be on its way: then the watch concludes. */

@@ -39,7 +39,9 @@ export class NoLongerOurs extends Schema.TaggedError<NoLongerOurs>()("NoLongerOu
  */
 export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", {
   reason: Schema.String,
-  surely: Schema.Boolean
+  surely: Schema.Boolean,
+  /** Control Plane was not reached, or held it back by a quota or a rate: nothing was lost, and it may do later. */
+  passing: Schema.Boolean
 }) {
   override get message() {
     return `its job could not be started in time: ${this.reason}`
@@ -68,7 +70,12 @@ export interface StartedCommand {
 type Outcome =
   | { readonly id: string }
   /** `surely` is false when the job may have been made all the same; `doubted` when that was so until it was searched. */
-  | { readonly retry: string; readonly surely: boolean; readonly doubted?: boolean }
+  | {
+      readonly retry: string
+      readonly surely: boolean
+      readonly doubted?: boolean
+      readonly passing?: boolean
+    }
 
 export const start = Effect.fn("runs.start")(
   function* (
@@ -103,7 +110,8 @@ export const start = Effect.fn("runs.start")(
       if (late || !outcome.surely || launch.drained()) {
         return yield* new NotStarted({
           reason: outcome.retry,
-          surely: outcome.surely && found !== "unknown"
+          surely: outcome.surely && found !== "unknown",
+          passing: outcome.passing === true
         })
       }
       yield* Effect.sleep(Duration.millis(pause))
@@ -138,7 +146,9 @@ const post = Effect.fnUntraced(function* (
         Effect.as<Outcome>({ retry: `the workload went away (${gone.message})`, surely: true })
       )
     ),
-    Effect.catchIf(isPassing, (error) => Effect.succeed<Outcome>({ retry: error.message, surely: true })),
+    Effect.catchIf(isPassing, (error) =>
+      Effect.succeed<Outcome>({ retry: error.message, surely: true, passing: true })
+    ),
     at(launch.place.access)
   )
 })

@@ -436,7 +436,7 @@ describe("a start that never gets a place", () => {
     Effect.gen(function* () {
       yield* world.addRun("r1")
       yield* startAgent(world, "agent-a")
-      world.faults.onCall("start", { kind: "refused" }, 1e9)
+      world.faults.onCall("start", { kind: "reset", commit: "never" }, 1e9)
       yield* pass("15 minutes")
       expect(handBacks(world, "r1").map(({ reason }) => reason)).toEqual(["lost", "lost"])
       expect(claims(world, "r1").map(({ tryNumber }) => tryNumber)).toEqual([1, 2, 3])
@@ -445,6 +445,29 @@ describe("a start that never gets a place", () => {
       expect(world.run("r1").state?.message).toContain("[lost]")
     })
   )
+
+  for (const [what, fault] of [
+    ["a quota is reached", { kind: "quota" }],
+    ["the rate is limited", { kind: "429" }],
+    ["no connection can be made", { kind: "refused" }]
+  ] as const) {
+    scenario(
+      `because ${what} waits in the pool for as long as that takes, and its owner is told once`,
+      (world) =>
+        Effect.gen(function* () {
+          yield* world.addRun("r1")
+          yield* startAgent(world, "agent-a")
+          const over = world.faults.onCall("start", fault, 1e9)
+          yield* pass("1 hour")
+          expect(handBacks(world, "r1").every(({ reason }) => reason === "drain")).toBe(true)
+          expect(claims(world, "r1").length).toBeLessThan(20)
+          expect(world.logOf("r1").match(/Not launched yet/gu)).toHaveLength(1)
+          over()
+          yield* pass("10 minutes")
+          expect(world.stateOf("r1")).toBe("COMPLETED")
+        })
+    )
+  }
 
   scenario("because the GVC does not exist ends the run, with its name", (world) =>
     Effect.gen(function* () {

@@ -201,23 +201,25 @@ describe("a start", () => {
     })
   )
 
-  scenario("that a quota holds up for the launch deadline gives the run back to the pool", (world) =>
-    Effect.gen(function* () {
-      yield* world.addRun("r1")
-      const bench = yield* makeBench(world, "agent-a")
-      world.faults.onCall("start", quota, Number.POSITIVE_INFINITY)
-      const launched = yield* Effect.forkChild(bench.launchNow("r1"))
-      yield* pass("115 seconds")
-      expect(world.stateOf("r1")).toBe("PENDING")
-      yield* pass("35 seconds")
-      yield* Fiber.join(launched)
-      expect(world.run("r1")).toMatchObject({ state_type: "SCHEDULED", state_name: "AwaitingRetry" })
-      expect(world.run("r1").state?.message).toMatch(
-        /^Handed back by agent-a \| attempt \S+ \| \S+ \| try 1 \| lost$/u
-      )
-      // At its own time: whoever looks at the pool sees how late it is.
-      expect(world.run("r1").next_scheduled_start_time).toBe(world.run("r1").expected_start_time)
-    })
+  scenario(
+    "that a quota holds up for the launch deadline gives the run back to the pool, and that does not count as lost",
+    (world) =>
+      Effect.gen(function* () {
+        yield* world.addRun("r1")
+        const bench = yield* makeBench(world, "agent-a")
+        world.faults.onCall("start", quota, Number.POSITIVE_INFINITY)
+        const launched = yield* Effect.forkChild(bench.launchNow("r1"))
+        yield* pass("115 seconds")
+        expect(world.stateOf("r1")).toBe("PENDING")
+        yield* pass("35 seconds")
+        expect(yield* Effect.flip(Fiber.join(launched))).toMatchObject({ _tag: "ClaimDeferred" })
+        expect(world.run("r1")).toMatchObject({ state_type: "SCHEDULED", state_name: "AwaitingRetry" })
+        expect(world.run("r1").state?.message).toMatch(
+          /^Handed back by agent-a \| attempt \S+ \| \S+ \| try 1 \| drain$/u
+        )
+        // At its own time: whoever looks at the pool sees how late it is.
+        expect(world.run("r1").next_scheduled_start_time).toBe(world.run("r1").expected_start_time)
+      })
   )
 
   scenario(
