@@ -8,6 +8,7 @@ import { Cause, Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Semaph
 import { CurrentLane } from "../http/lane.ts"
 import { Relay } from "../logs/relay.ts"
 import { say } from "../observe/say.ts"
+import { RunsConfig } from "../runs/config.ts"
 import { timeOf } from "../runs/phase.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { type Drain, launch, type LaunchEnvironment, type Offer, warm } from "../runs/launch.ts"
@@ -61,6 +62,7 @@ export class Launcher extends Context.Service<
         const fibers = yield* FiberMap.make<string, void, never>()
         const places = yield* Semaphore.make(atOnce)
         const context = yield* Effect.context<LaunchEnvironment>()
+        const { monitorInterval } = yield* RunsConfig
         const relay = yield* Relay
         const events = yield* WorkerEvents
         const endings = yield* Endings
@@ -79,17 +81,22 @@ export class Launcher extends Context.Service<
         }
 
         /** Undefined when that has been said of the run already. */
-        const pauseFor = Effect.fnUntraced(function* (run: FlowRun, why: string) {
+        const pauseFor = Effect.fnUntraced(function* (run: FlowRun, why: string, most = longestPause) {
           const now = yield* steadyMillis
           const before = heldBack.get(run.id)
-          const pause = Math.min(before === undefined ? firstPause : before.pause * 2, longestPause)
+          const pause = Math.min(before === undefined ? firstPause : before.pause * 2, most)
           bound(heldBack)
           heldBack.set(run.id, { until: now + pause, pause, why })
           return before?.why === why ? undefined : pause
         })
 
-        const holdBack = Effect.fnUntraced(function* (run: FlowRun, why: string, tell: boolean) {
-          const pause = yield* pauseFor(run, why)
+        const holdBack = Effect.fnUntraced(function* (
+          run: FlowRun,
+          why: string,
+          tell: boolean,
+          most = longestPause
+        ) {
+          const pause = yield* pauseFor(run, why, most)
           if (pause === undefined) return
           const words = `Not launched yet: ${why}. Trying again in ${pause / 1000} s.`
           yield* say("warning", "Job", { runId: run.id }, words)
@@ -125,7 +132,10 @@ export class Launcher extends Context.Service<
             Effect.catchTag(["Unauthorised", "Forbidden", "QuotaReached", "ClaimDeferred"], (error) =>
               holdBack(offer.run, error.message, true)
             ),
-            Effect.catch((error) => holdBack(offer.run, error.message, false)),
+            // A service that is away, or a job that is about to end: when that is over nobody waits for minutes.
+            Effect.catch((error) =>
+              holdBack(offer.run, error.message, false, Math.max(firstPause, monitorInterval))
+            ),
             Effect.catchDefect((defect) =>
               holdBack(
                 offer.run,

@@ -469,6 +469,21 @@ describe("a start that never gets a place", () => {
     )
   }
 
+  scenario("because Control Plane is away for an hour is made within an interval after that", (world) =>
+    Effect.gen(function* () {
+      const agent = yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      const back = world.faults.outage("Control Plane")
+      yield* world.addRun("r1")
+      // In the midst of a pause, if they were to grow to minutes.
+      yield* pass("62 minutes")
+      expect(agent.lines.filter((line) => line.includes("Not launched yet"))).toHaveLength(1)
+      back()
+      yield* pass("70 seconds")
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+    })
+  )
+
   scenario("because the GVC does not exist ends the run, with its name", (world) =>
     Effect.gen(function* () {
       world.platform.gvcs.delete(`${org}/${gvc}`)
