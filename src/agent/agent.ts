@@ -22,6 +22,7 @@ import { Preparation } from "../runs/prepare.ts"
 import { OnlineWorkers } from "../runs/rendezvous.ts"
 import { say } from "../observe/say.ts"
 import { Sightings } from "../runs/sightings.ts"
+import { Starts } from "../runs/starts.ts"
 import { LaunchWindow } from "../runs/window.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
@@ -110,6 +111,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
       Layer.mergeAll(
         EnsuredWorkloads.layer,
         LaunchWindow.layer,
+        Starts.layer,
         OnlineWorkers.layer,
         Preparation.layer,
         Relay.layer(jobLogs),

@@ -8,7 +8,7 @@ import { Cause, Clock, Context, Duration, Effect, FiberMap, Latch, Layer, Semaph
 import { CurrentLane } from "../http/lane.ts"
 import { Relay } from "../logs/relay.ts"
 import { say } from "../observe/say.ts"
-import { RunsConfig } from "../runs/config.ts"
+import type { OtherInfrastructure } from "../runs/definition.ts"
 import { timeOf } from "../runs/phase.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { type Drain, launch, type LaunchEnvironment, type Offer, warm } from "../runs/launch.ts"
@@ -17,23 +17,15 @@ import { tellRun } from "../runs/tell.ts"
 import { defectText } from "./alone.ts"
 import { Endings } from "./endings.ts"
 import { WorkerEvents } from "./events.ts"
+import { type Failure, makeHeldBack } from "./held-back.ts"
 import { steadyMillis } from "../runs/steady.ts"
 
 /** Launches under way at once; each makes a few requests, which have their own bounds. */
 const atOnce = 64
-/** Pauses after a run was held back, in ms: doubling from the first to the longest. */
-const firstPause = 10_000
-const longestPause = 300_000
 /** How long a drain waits for claimed runs. */
 const drainWithin = Duration.seconds(20)
-/** Runs that are remembered as held back or made ready; the pool offers them again if one is forgotten. */
+/** Runs that are remembered as made ready, and words as said. */
 const mostRemembered = 10_000
-
-interface HeldBack {
-  readonly until: number
-  readonly pause: number
-  readonly why: string
-}
 
 export class Launcher extends Context.Service<
   Launcher,
@@ -62,12 +54,11 @@ export class Launcher extends Context.Service<
         const fibers = yield* FiberMap.make<string, void, never>()
         const places = yield* Semaphore.make(atOnce)
         const context = yield* Effect.context<LaunchEnvironment>()
-        const { monitorInterval } = yield* RunsConfig
         const relay = yield* Relay
         const events = yield* WorkerEvents
         const endings = yield* Endings
         const draining = yield* Latch.make(false)
-        const heldBack = new Map<string, HeldBack>()
+        const heldBack = yield* makeHeldBack
         const warmed = new Set<string>()
         const told = new Set<string>()
         let drained = false
@@ -80,69 +71,51 @@ export class Launcher extends Context.Service<
           over: draining.await.pipe(Effect.andThen(Effect.sleep(drainWithin)))
         }
 
-        /** Undefined when that has been said of the run already. */
-        const pauseFor = Effect.fnUntraced(function* (run: FlowRun, why: string, most = longestPause) {
-          const now = yield* steadyMillis
-          const before = heldBack.get(run.id)
-          const pause = Math.min(before === undefined ? firstPause : before.pause * 2, most)
-          bound(heldBack)
-          heldBack.set(run.id, { until: now + pause, pause, why })
-          return before?.why === why ? undefined : pause
-        })
-
-        const holdBack = Effect.fnUntraced(function* (
-          run: FlowRun,
-          why: string,
-          tell: boolean,
-          most = longestPause
-        ) {
-          const pause = yield* pauseFor(run, why, most)
+        const holdBack = Effect.fnUntraced(function* (run: FlowRun, failure: Failure, tell: boolean) {
+          const pause = yield* heldBack.hold(run.id, failure)
           if (pause === undefined) return
-          const words = `Not launched yet: ${why}. Trying again in ${pause / 1000} s.`
+          const words = `Not launched yet: ${failure.message}. Trying again in ${pause / 1000} s.`
           yield* say("warning", "Job", { runId: run.id }, words)
           if (tell) yield* tellRun(run.id, "warning", words)
         })
 
         /** Nothing of it shows on the server: another agent of the pool runs it. Said once for its deployment. */
-        const leaveToOthers = Effect.fnUntraced(function* (run: FlowRun, words: string) {
-          yield* pauseFor(run, words)
-          if (told.has(words)) return
+        const leaveToOthers = Effect.fnUntraced(function* (run: FlowRun, other: OtherInfrastructure) {
+          yield* heldBack.hold(run.id, other)
+          if (told.has(other.message)) return
           bound(told)
-          told.add(words)
-          yield* say("info", "Job", {}, words)
+          told.add(other.message)
+          yield* say("info", "Job", {}, other.message)
         })
 
         const leave = (run: FlowRun, why: string) =>
           Effect.suspend(() => {
-            heldBack.delete(run.id)
+            heldBack.release(run.id)
             return say("debug", "Job", { runId: run.id }, why)
           })
 
         const launchDue = (offer: Offer) =>
           launch(offer, drain).pipe(
             Effect.tap((job) => {
-              heldBack.delete(offer.run.id)
+              heldBack.release(offer.run.id)
               if (job === undefined) return Effect.void
               started++
               return follow(offer.run, job)
             }),
             Effect.asVoid,
             Effect.catchTag(["ClaimLost", "NotFound"], (lost) => leave(offer.run, lost.message)),
-            Effect.catchTag("OtherInfrastructure", (other) => leaveToOthers(offer.run, other.message)),
-            Effect.catchTag(["Unauthorised", "Forbidden", "QuotaReached", "ClaimDeferred"], (error) =>
-              holdBack(offer.run, error.message, true)
+            Effect.catchTag("OtherInfrastructure", (other) => leaveToOthers(offer.run, other)),
+            Effect.catchTag(
+              ["Unauthorised", "Forbidden", "QuotaReached", "ClaimDeferred", "NotStarted"],
+              (error) => holdBack(offer.run, error, true)
             ),
-            // A service that is away, or a job that is about to end: when that is over nobody waits for minutes.
-            Effect.catch((error) =>
-              holdBack(offer.run, error.message, false, Math.max(firstPause, monitorInterval))
-            ),
-            Effect.catchDefect((defect) =>
-              holdBack(
-                offer.run,
-                `a mistake of the agent itself, please report it: ${defectText(defect)}`,
-                true
-              ).pipe(Effect.andThen(Effect.logDebug(Cause.die(defect))))
-            )
+            Effect.catch((error) => holdBack(offer.run, error, false)),
+            Effect.catchDefect((defect) => {
+              const message = `a mistake of the agent itself, please report it: ${defectText(defect)}`
+              return holdBack(offer.run, { _tag: "Defect", message }, true).pipe(
+                Effect.andThen(Effect.logDebug(Cause.die(defect)))
+              )
+            })
           )
 
         const follow = Effect.fnUntraced(function* (run: FlowRun, job: Started) {
@@ -182,9 +155,7 @@ export class Launcher extends Context.Service<
             })
             return
           }
-          const now = yield* steadyMillis
-          const held = heldBack.get(run.id)
-          if (held !== undefined && now < held.until) return
+          if (heldBack.why(run.id, yield* steadyMillis) !== undefined) return
           if (FiberMap.hasUnsafe(fibers, run.id) || !hasRoom()) return
           yield* FiberMap.run(fibers, run.id, places.withPermit(launchDue(offered)), { onlyIfMissing: true })
         })
@@ -215,7 +186,7 @@ export class Launcher extends Context.Service<
 }
 
 /** The oldest half goes when there are too many. */
-const bound = (remembered: Map<string, unknown> | Set<string>): void => {
+const bound = (remembered: Set<string>): void => {
   if (remembered.size < mostRemembered) return
-  for (const key of [...remembered.keys()].slice(0, mostRemembered / 2)) remembered.delete(key)
+  for (const key of [...remembered].slice(0, mostRemembered / 2)) remembered.delete(key)
 }

@@ -32,6 +32,8 @@ import { pidOf, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
 import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
 import { Sightings } from "./sightings.ts"
+import type { NotStarted } from "./start.ts"
+import type { Starts } from "./starts.ts"
 import { LaunchWindow, type Went } from "./window.ts"
 import { EnsuredWorkloads } from "./workload.ts"
 
@@ -56,6 +58,7 @@ export type LaunchEnvironment =
   | Brake
   | Sightings
   | LaunchWindow
+  | Starts
 
 /** A due run as the pool offered it; `seenAt` is when that was asked for. */
 export interface Offer {
@@ -93,7 +96,7 @@ export const warm = Effect.fn("runs.warm")(function* (run: FlowRun) {
   yield* (yield* EnsuredWorkloads).ensure(prepared.wanted)
 })
 
-type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | OtherInfrastructure | ApiError
+type LaunchError = ClaimLost | ClaimDeferred | EarlierJobLives | OtherInfrastructure | NotStarted | ApiError
 
 /** Launches one due run, and returns the job, if one was started. */
 export const launch: (
@@ -135,7 +138,7 @@ const went = (exit: Exit.Exit<Turn, LaunchError>): Went => {
     return exit.value._tag === "Done" && exit.value.job !== undefined ? "started" : "neither"
   }
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  return error !== undefined && isTransient(error) ? "trouble" : "neither"
+  return error !== undefined && (isTransient(error) || error._tag === "NotStarted") ? "trouble" : "neither"
 }
 
 const launchReady = Effect.fnUntraced(function* (

@@ -12,7 +12,7 @@ import { type About, say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "./board.ts"
-import { type Claim, ClaimDeferred } from "./claim.ts"
+import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { liveCommands } from "./earlier.ts"
 import { readHistory, rivalsOf } from "./history.ts"
@@ -25,6 +25,7 @@ import { proposeEnd } from "./propose.ts"
 import { label, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
 import { type NoLongerOurs, type NotStarted, start } from "./start.ts"
+import type { Starts } from "./starts.ts"
 import { stop } from "./stop.ts"
 import { tellRun } from "./tell.ts"
 import { EnsuredWorkloads } from "./workload.ts"
@@ -37,6 +38,7 @@ export type StartEnvironment =
   | Places
   | Preparation
   | EnsuredWorkloads
+  | Starts
 
 /** A job that was started, or taken over. */
 export interface Started {
@@ -54,7 +56,7 @@ export const startClaimed = Effect.fnUntraced(function* (
   provenAt: Moment,
   drained: () => boolean,
   about: About
-): Effect.fn.Return<Started | undefined, ClaimDeferred | ApiError, StartEnvironment> {
+): Effect.fn.Return<Started | undefined, NotStarted | ApiError, StartEnvironment> {
   const config = yield* RunsConfig
   const ensured = yield* EnsuredWorkloads
   const { place } = prepared.wanted
@@ -68,6 +70,7 @@ export const startClaimed = Effect.fnUntraced(function* (
     provenAt,
     place,
     drained,
+    about,
     what: {
       ...prepared.what,
       tags: {
@@ -82,11 +85,11 @@ export const startClaimed = Effect.fnUntraced(function* (
       Effect.catchTag("WorkloadUnusable", (error) => Effect.logWarning(error.message))
     )
   }).pipe(
+    // In doubt, only the watch may conclude: a job may yet show up.
     Effect.catchTag("NotStarted", (error) =>
-      say("warning", "Job", about, error.message).pipe(
-        // In doubt, only the watch may conclude: a job may yet show up.
-        Effect.andThen(error.surely ? notStarted(run, held, error, drained, lost) : Effect.succeed(undefined))
-      )
+      error.surely
+        ? notStarted(run, held, error, drained, lost, about)
+        : say("warning", "Job", about, error.message).pipe(Effect.as(undefined))
     ),
     Effect.catchTag("NoLongerOurs", (error) => noLongerOurs(run, held, error)),
     Effect.catchTag(["Refused", "Conflict"], (error) =>
@@ -152,19 +155,24 @@ const stopOwn = Effect.fnUntraced(function* (
   })
 })
 
+/** Given back it counts as lost, unless a service is the reason: then the run waits in the pool for as long as that takes. */
 const notStarted = Effect.fnUntraced(function* (
   run: FlowRun,
   held: Claim,
   error: NotStarted,
   drained: () => boolean,
-  lost: (reason: "lost" | "drain", why: string) => Effect.Effect<undefined, ApiError, Prefect | RunsConfig>
-) {
+  lost: (reason: "lost" | "drain", why: string) => Effect.Effect<undefined, ApiError, Prefect | RunsConfig>,
+  about: About
+): Effect.fn.Return<undefined, NotStarted | ApiError, StartEnvironment> {
   const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value
   // Cancelled meanwhile, and no job was ever made: there is nothing to wait for.
   if (isCancelling(now)) return yield* cancelUnstarted(now, held)
-  if (!error.passing || drained()) return yield* lost(drained() ? "drain" : "lost", error.reason)
-  yield* lost("drain", error.reason)
-  return yield* new ClaimDeferred({ reason: error.reason })
+  if (error.away && !drained()) {
+    yield* lost("drain", error.reason)
+    return yield* error
+  }
+  yield* say("warning", "Job", about, error.message)
+  return yield* lost(drained() ? "drain" : "lost", error.reason)
 })
 
 /** Where another claim was accepted at the same time, its job may live or be on its way: then the watch concludes. */

@@ -10,6 +10,7 @@ import { Commands, type StartCommand } from "../cpln/commands.ts"
 import type { ControlPlane } from "../cpln/control-plane.ts"
 import { type ApiError, isTransient } from "../http/errors.ts"
 import { CurrentLane } from "../http/lane.ts"
+import { type About, say } from "../observe/say.ts"
 import type { Prefect } from "../prefect/prefect.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
@@ -17,6 +18,7 @@ import { freshRun } from "./fresh.ts"
 import { type Moment, since } from "./moment.ts"
 import { attemptTag } from "./normalise.ts"
 import { at, type Place } from "../cpln/place.ts"
+import { Starts } from "./starts.ts"
 import { steadyMillis } from "./steady.ts"
 
 /** A proof that the run is still ours holds for this long, in ms. */
@@ -35,13 +37,12 @@ export class NoLongerOurs extends Schema.TaggedError<NoLongerOurs>()("NoLongerOu
 
 /**
  * Nothing was started before the launch deadline. `surely` is false when an answer was lost and no search could settle
- * it: then only the watch may conclude, from two more searches.
+ * it: then only the watch may conclude, from two more searches. `away` when a service is the reason, not the run.
  */
 export class NotStarted extends Schema.TaggedError<NotStarted>()("NotStarted", {
   reason: Schema.String,
   surely: Schema.Boolean,
-  /** Control Plane was not reached, or held it back by a quota or a rate: nothing was lost, and it may do later. */
-  passing: Schema.Boolean
+  away: Schema.Boolean
 }) {
   override get message() {
     return `its job could not be started in time: ${this.reason}`
@@ -55,6 +56,8 @@ export interface Launch {
   readonly provenAt: Moment
   readonly place: Place
   readonly what: StartCommand
+  /** What lines about it name. */
+  readonly about: About
   /** True once the agent is to stop: nothing is tried again then. */
   readonly drained: () => boolean
   /** Makes the workload again after a 404. */
@@ -67,15 +70,19 @@ export interface StartedCommand {
   readonly provenAt: Moment
 }
 
-type Outcome =
-  | { readonly id: string }
-  /** `surely` is false when the job may have been made all the same; `doubted` when that was so until it was searched. */
-  | {
-      readonly retry: string
-      readonly surely: boolean
-      readonly doubted?: boolean
-      readonly passing?: boolean
-    }
+interface Retry {
+  readonly retry: string
+  /** False when the job may have been made all the same. */
+  readonly surely: boolean
+  /** True when that was so until it was searched. */
+  readonly doubted?: boolean
+  readonly fault: Fault
+}
+
+/** Who is to blame: a service that asked to wait, one that gave no clear answer, or the run itself. */
+type Fault = "refused for now" | "unanswered" | "run"
+
+type Outcome = { readonly id: string } | Retry
 
 export const start = Effect.fn("runs.start")(
   function* (
@@ -83,43 +90,55 @@ export const start = Effect.fn("runs.start")(
   ): Effect.fn.Return<
     StartedCommand,
     NoLongerOurs | NotStarted | ApiError,
-    Prefect | ControlPlane | RunsConfig
+    Prefect | ControlPlane | RunsConfig | Starts
   > {
     const { launchDeadline } = yield* RunsConfig
+    const starts = yield* Starts
     const begun = yield* steadyMillis
     let provenAt = launch.provenAt
     let pause = 1_000
     let doubted = false
+    let told = false
     for (;;) {
       // It may have landed since: the proof can have taken long to come.
       const found: Found = doubted ? yield* searchOnce(launch) : "nothing"
-      if (typeof found === "object") return { id: found.id, provenAt }
+      if (typeof found === "object") return yield* taken(launch, found.id, provenAt)
       const proof = yield* prove(launch, provenAt)
       if (proof !== undefined) provenAt = proof
       const left = proofHolds - (yield* since(provenAt))
       // An answer that took too long proves what was, not what is.
       const outcome: Outcome =
         proof === undefined || left <= 0
-          ? { retry: "Prefect does not answer in time", surely: true }
+          ? { retry: "Prefect does not answer in time", surely: true, fault: "refused for now" }
           : found === "unknown"
-            ? { retry: "Control Plane does not answer", surely: true }
+            ? { retry: "Control Plane does not answer", surely: true, fault: "unanswered" }
             : yield* post(launch, left)
-      if ("id" in outcome) return { id: outcome.id, provenAt }
+      if ("id" in outcome) return yield* taken(launch, outcome.id, provenAt)
       doubted ||= outcome.doubted === true
       const late = (yield* steadyMillis) - begun > launchDeadline
       if (late || !outcome.surely || launch.drained()) {
         return yield* new NotStarted({
           reason: outcome.retry,
           surely: outcome.surely && found !== "unknown",
-          passing: outcome.passing === true
+          away:
+            outcome.fault === "refused for now" ||
+            (outcome.fault === "unanswered" && !starts.since(launch.place, begun))
         })
       }
+      if (!told) yield* say("warning", "Job", launch.about, waiting(outcome, launchDeadline))
+      told = true
       yield* Effect.sleep(Duration.millis(pause))
       pause = Math.min(pause * 2, 15_000)
     }
   },
   Effect.provideService(CurrentLane, "launch")
 )
+
+const waiting = ({ retry }: Retry, launchDeadline: number) =>
+  `Not started yet: ${retry}. Trying again, for ${launchDeadline / 1000} s at most.`
+
+const taken = ({ place }: Launch, id: string, provenAt: Moment) =>
+  Starts.use(({ note }) => note(place)).pipe(Effect.as<StartedCommand>({ id, provenAt }))
 
 /** One post, its doubt settled. What waits for its turn longer than the proof holds is not sent. */
 const post = Effect.fnUntraced(function* (
@@ -137,24 +156,32 @@ const post = Effect.fnUntraced(function* (
         Effect.map((search): Outcome =>
           search._tag === "Found"
             ? { id: search.id }
-            : { retry: doubt.detail, surely: search._tag === "Nothing", doubted: true }
+            : { retry: doubt.detail, surely: search._tag === "Nothing", doubted: true, fault: "unanswered" }
         )
       )
     ),
     Effect.catchTag("NotFound", (gone) =>
       launch.ensureAgain.pipe(
-        Effect.as<Outcome>({ retry: `the workload went away (${gone.message})`, surely: true })
+        Effect.as<Outcome>({
+          retry: `the workload went away (${gone.message})`,
+          surely: true,
+          fault: "run"
+        })
       )
     ),
-    Effect.catchIf(isPassing, (error) =>
-      Effect.succeed<Outcome>({ retry: error.message, surely: true, passing: true })
+    Effect.catchIf(isTransient, (error) =>
+      Effect.succeed<Outcome>({
+        retry: error.message,
+        surely: true,
+        fault: error._tag === "RateLimited" ? "refused for now" : "unanswered"
+      })
+    ),
+    Effect.catchTag("QuotaReached", ({ message }) =>
+      Effect.succeed<Outcome>({ retry: message, surely: true, fault: "refused for now" })
     ),
     at(launch.place.access)
   )
 })
-
-const isPassing = (error: { readonly _tag: string }): error is ApiError =>
-  error._tag === "QuotaReached" || isTransient(error)
 
 /** A proof that holds long enough to post: the one at hand, or a new read. Undefined without an answer. */
 const prove = Effect.fnUntraced(function* (

@@ -431,44 +431,7 @@ describe("a concurrency lease", () => {
   )
 })
 
-describe("a start that never gets a place", () => {
-  scenario("is given back twice, and is the end of the run at the third time", (world) =>
-    Effect.gen(function* () {
-      yield* world.addRun("r1")
-      yield* startAgent(world, "agent-a")
-      world.faults.onCall("start", { kind: "reset", commit: "never" }, 1e9)
-      yield* pass("15 minutes")
-      expect(handBacks(world, "r1").map(({ reason }) => reason)).toEqual(["lost", "lost"])
-      expect(claims(world, "r1").map(({ tryNumber }) => tryNumber)).toEqual([1, 2, 3])
-      expect(world.stateOf("r1")).toBe("CRASHED")
-      expect(world.logOf("r1")).toContain("could not be started 3 times")
-      expect(world.run("r1").state?.message).toContain("[lost]")
-    })
-  )
-
-  for (const [what, fault] of [
-    ["a quota is reached", { kind: "quota" }],
-    ["the rate is limited", { kind: "429" }],
-    ["no connection can be made", { kind: "refused" }]
-  ] as const) {
-    scenario(
-      `because ${what} waits in the pool for as long as that takes, and its owner is told once`,
-      (world) =>
-        Effect.gen(function* () {
-          yield* world.addRun("r1")
-          yield* startAgent(world, "agent-a")
-          const over = world.faults.onCall("start", fault, 1e9)
-          yield* pass("1 hour")
-          expect(handBacks(world, "r1").every(({ reason }) => reason === "drain")).toBe(true)
-          expect(claims(world, "r1").length).toBeLessThan(20)
-          expect(world.logOf("r1").match(/Not launched yet/gu)).toHaveLength(1)
-          over()
-          yield* pass("10 minutes")
-          expect(world.stateOf("r1")).toBe("COMPLETED")
-        })
-    )
-  }
-
+describe("a start that has no place to go", () => {
   scenario("because Control Plane is away for an hour is made within an interval after that", (world) =>
     Effect.gen(function* () {
       const agent = yield* startAgent(world, "agent-a")

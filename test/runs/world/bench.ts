@@ -16,6 +16,7 @@ import { Preparation } from "../../../src/runs/preparation.ts"
 import { OnlineWorkers } from "../../../src/runs/rendezvous.ts"
 import { reconcile } from "../../../src/runs/reconcile.ts"
 import { Sightings } from "../../../src/runs/sightings.ts"
+import { Starts } from "../../../src/runs/starts.ts"
 import { LaunchWindow } from "../../../src/runs/window.ts"
 import { EnsuredWorkloads } from "../../../src/runs/workload.ts"
 import { injected, settingsWith } from "./agents.ts"
@@ -71,6 +72,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
         Places.layer,
         Sightings.layer,
         LaunchWindow.layer,
+        Starts.layer,
         CurrentPool.layer(stored.pool),
         silent
       )
