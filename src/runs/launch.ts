@@ -233,7 +233,7 @@ const claimAndStart = Effect.fnUntraced(function* (
   const held = yield* claim(run, { agent: agentLink, where: prepared.where, tryNumber: tried.tryNumber })
   const about = aboutOf(run, prepared)
   const took = yield* since(seenAt)
-  const standing = took > quickClaim ? yield* standingOf(run.id, held) : "first"
+  const standing = took > quickClaim ? yield* standingOf(run.id, held, drained) : "first"
   if (standing === "too late") return undefined
   if (standing === "second") {
     yield* say("info", "Job", about, "Another agent's claim was accepted at the same time; its job is used.")

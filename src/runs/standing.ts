@@ -7,15 +7,16 @@
  */
 import { Duration, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import type { ApiError } from "../http/errors.ts"
+import { type ApiError, isTransient } from "../http/errors.ts"
 import { transitionOf } from "../job/attempt.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { Claim } from "./claim.ts"
-import type { RunsConfig } from "./config.ts"
+import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
 import { historyOf, rivalsOf } from "./history.ts"
 import { attemptTag, tagOf } from "./normalise.ts"
 import { restoreEnd } from "./overwritten.ts"
+import { pauseBefore } from "./pause.ts"
 import { placeFromText, type Places } from "./places.ts"
 import { steadyMillis } from "./steady.ts"
 
@@ -26,7 +27,24 @@ const searchEvery = Duration.seconds(1)
 /** "too late": the run had ended, and has its end back. "second": another claimant's job is there. */
 export type Standing = "first" | "too late" | "second" | "alone after all"
 
+/** Nobody else goes on with the claim: where a service does not answer it is asked again, up to the launch deadline. */
 export const standingOf = Effect.fn("runs.standingOf")(function* (
+  runId: string,
+  held: Claim,
+  drained: () => boolean
+): Effect.fn.Return<Standing, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
+  const { launchDeadline } = yield* RunsConfig
+  const begun = yield* steadyMillis
+  for (let tried = 1; ; tried++) {
+    const answer = yield* Effect.result(standingNow(runId, held))
+    if (answer._tag === "Success") return answer.success
+    const late = (yield* steadyMillis) - begun > launchDeadline
+    if (!isTransient(answer.failure) || late || drained()) return yield* answer.failure
+    yield* pauseBefore(tried, answer.failure)
+  }
+})
+
+const standingNow = Effect.fnUntraced(function* (
   runId: string,
   { state, transitionId }: Claim
 ): Effect.fn.Return<Standing, ApiError, Prefect | ControlPlane | Places | RunsConfig> {

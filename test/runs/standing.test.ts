@@ -25,6 +25,18 @@ describe("a claim that lands late", () => {
     })
   )
 
+  scenario("is started all the same when Prefect does not answer for a while after it", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      const bench = yield* makeBench(world, "agent-b")
+      world.faults.on(isClaimOfB, { kind: "slow", before: 0, after: 9_000 })
+      world.faults.onCall("history", { kind: "429", retryAfterMillis: 3_000 }, 3)
+      yield* within("1 minute", bench.launchNow("r1"))
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+      expect(world.types("r1").slice(0, 3)).toEqual(["SCHEDULED", "PENDING", "RUNNING"])
+    })
+  )
+
   scenario("beside another that was accepted too uses that one's job, which nobody stops", (world) =>
     Effect.gen(function* () {
       yield* world.addRun("r1")

@@ -23,12 +23,12 @@ export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): Re
 /** The newest attempt's oldest job, which is the one that counts. */
 export const decisive = (run: RunLife, at: number): JobLife | undefined => newestJobs(run, at)[0]
 
-/** Where that one vanished: the oldest one beside it that was left to do its work, if there is one. */
+/** Where that one vanished: the oldest one beside it, one that was left to do its work before one that was stopped. */
 export const successor = (run: RunLife, at: number): JobLife | undefined => {
   const [first, ...others] = newestJobs(run, at)
-  return first?.vanished === true && first.over <= at
-    ? others.find((job) => !job.vanished && job.stops.length === 0)
-    : undefined
+  if (first?.vanished !== true || first.over > at) return undefined
+  const seen = others.filter((job) => !job.vanished)
+  return seen.find((job) => job.stops.length === 0) ?? seen[0]
 }
 
 const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {

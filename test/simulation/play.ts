@@ -150,6 +150,9 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     jobs,
     processes,
     mayBrake: mayBrake(plan, watching.hits),
+    partialAt: watching.hits.flatMap(({ at, call, fault }) =>
+      call.name === "find" && fault.kind === "lost page" ? [at] : []
+    ),
     blindAt: watching.hits.flatMap(({ at, call }) => (call.name === "find" ? [at] : [])),
     trouble: troubleOf(begin, plan.events, watching.hits),
     begin,

@@ -150,13 +150,15 @@ const limitHolds: Check = {
     const { limit } = plan.settings
     // One agent with one link counts exactly; others may each have as many in flight.
     if (limit === undefined || plan.replicas > 1 || !plan.oneLink) return []
+    const overlaps = plan.events.some(({ event }) => event.what === "rolling restart")
+    const most = overlaps ? 2 * limit : limit
     const isHidden = plan.events.some(({ event }) =>
       ["stale read", "late start", "lost page"].includes(event.what)
     )
     if (isHidden) return []
     return jobs.flatMap((job) => {
       const live = jobs.filter((each) => each.at <= job.at && each.over > job.at)
-      return live.length > limit
+      return live.length > most
         ? [{ at: job.at, runId: job.runId, what: `${live.length} jobs lived with a limit of ${limit}` }]
         : []
     })

@@ -141,10 +141,11 @@ const unseenFor = 2_000
 const cancelledIsTrue: Check = {
   promise: "I5",
   name: "CANCELLED is written only when no job of the run lives",
-  bound: "no job that was made more than 2 s before the write",
-  find: ofRuns((run) =>
+  bound: "no job that was made more than 2 s before the write, and that no answer of the last 2 s left out",
+  find: ofRuns((run, { partialAt }) =>
     run.states.flatMap((state) => {
       if (!byAgent(state.by) || state.type !== "CANCELLED") return []
+      if (partialAt.some((at) => at <= state.at && at > state.at - unseenFor)) return []
       const live = run.jobs.find((job) => job.at <= state.at - unseenFor && job.over > state.at)
       return live === undefined
         ? []
