@@ -87,7 +87,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   const watching = watch(world, begin, () => clock.currentTimeMillisUnsafe())
   const agents: Array<Agent> = []
   const all: Array<Agent> = []
-  const processes: Array<{ name: string; slot: number; from: number; to: number }> = []
+  const processes: Array<{ readonly agent: Agent; readonly from: number }> = []
   const beside = Effect.fnUntraced(function* (slot: number, name: string) {
     const link = plan.oneLink ? { link: "the-agent" } : {}
     const agent = yield* startAgent(world, name, {
@@ -98,7 +98,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
       ...link
     })
     all.push(agent)
-    processes.push({ name, slot, from: clock.currentTimeMillisUnsafe(), to: Number.POSITIVE_INFINITY })
+    processes.push({ agent, from: clock.currentTimeMillisUnsafe() })
     return agent
   })
   const replace = Effect.fnUntraced(function* (slot: number, name = `agent-${all.length + 1}`) {
@@ -117,11 +117,6 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
   const happened: Array<{ readonly event: EventName; readonly did: boolean }> = []
   for (const { at, event } of plan.events) {
     yield* sleepUntil(begin + at * 1000)
-    // Whatever stops a process for good, it stops it now.
-    if (event.what === "kill" || event.what === "drain") {
-      const process = processes.findLast(({ slot }) => slot === event.slot)
-      if (process !== undefined) process.to = Math.min(process.to, clock.currentTimeMillisUnsafe())
-    }
     happened.push({ event: event.what, did: yield* applyEvent(scene, event) })
   }
   yield* sleepUntil(begin + plan.peaceAt * 1000)
@@ -148,7 +143,11 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     entries,
     runs: runLives(plan, begin, entries, jobs),
     jobs,
-    processes,
+    processes: processes.map(({ agent, from }) => ({
+      name: agent.name,
+      from,
+      to: agent.leftAt() ?? Number.POSITIVE_INFINITY
+    })),
     mayBrake: mayBrake(plan, watching.hits),
     partialAt: watching.hits.flatMap(({ at, call, fault }) =>
       call.name === "find" && fault.kind === "lost page" ? [at] : []

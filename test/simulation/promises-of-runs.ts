@@ -10,6 +10,7 @@ import {
   type Evidence,
   isCancelling,
   isEnd,
+  type Process,
   type RunLife,
   spansOf,
   type StateSeen,
@@ -207,6 +208,9 @@ const endsAreWrittenOnce: Check = {
 /** From the answer to a claim to its job: an unanswered start is looked for, a workload is made. */
 const claimWithin = 45_000
 
+const isAliveAs = (process: Process, by: string, at: number): boolean =>
+  `agent ${process.name}` === by && process.from <= at && at <= process.to
+
 const claimsAreKept: Check = {
   promise: "I1",
   name: "who claims a run starts its job, or says why not",
@@ -214,13 +218,15 @@ const claimsAreKept: Check = {
   find: ofRuns((run, evidence) =>
     spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
       if (claimOf(state) === undefined || state.type !== "PENDING") return []
-      const claimant = evidence.processes.find(({ name }) => `agent ${name}` === state.by)
+      // Of several with one name any may have claimed it: the first to end is taken for it.
+      const claimants = evidence.processes.filter((process) => isAliveAs(process, state.by, from))
+      const ends = claimants.length === 0 ? from : Math.min(...claimants.map((process) => process.to))
       // Of two claims that the server accepted at once, the job of either is the job of both.
       const round = roundUpTo(run.states, state)
       const made = run.jobs.find((job) =>
         round.some((id) => String(job.tags["prefect.io/attempt"]).endsWith(id))
       )
-      const until = Math.min(to, made?.at ?? to, claimant?.to ?? from)
+      const until = Math.min(to, made?.at ?? to, ends)
       const adopted = / \| adopts /u.test(state.message)
       const calm = calmBetween(evidence, from, until)
       return calm > claimWithin && !adopted

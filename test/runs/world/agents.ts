@@ -60,6 +60,8 @@ export interface Agent {
   /** SIGTERM: the program ends in its own time. */
   readonly stop: Effect.Effect<void>
   readonly hasEnded: () => boolean
+  /** When it was first told to end or killed, by the true time in ms since 1970. */
+  readonly leftAt: () => number | undefined
   /** SIGKILL: nothing that it does takes effect any more. */
   readonly kill: Effect.Effect<void>
   /** SIGSTOP: what it does takes effect once it is resumed, and its timers go off no sooner. */
@@ -101,6 +103,7 @@ export const startAgent = Effect.fnUntraced(function* (
   const traps = new Set<{ where: Await; left: number; what: Effect.Effect<void> }>()
   let dead = false
   let ended = false
+  let leftAt: number | undefined
   const line: Line = {
     by: `agent ${name}`,
     gate: Effect.suspend(() => (dead ? Effect.never : gate.await)),
@@ -115,7 +118,8 @@ export const startAgent = Effect.fnUntraced(function* (
     }
   }
   // Where it is started from a call of another agent, that one's clock stands still.
-  const clock = ownClock(world.faults.clock ?? (yield* Clock.clockWith(Effect.succeed)), own, line.gate)
+  const trueClock = world.faults.clock ?? (yield* Clock.clockWith(Effect.succeed))
+  const clock = ownClock(trueClock, own, line.gate)
   const logger = Logger.make<unknown, void>(({ message }) => {
     lines.push(Array.isArray(message) ? message.map(String).join(" ") : String(message))
   })
@@ -152,9 +156,14 @@ export const startAgent = Effect.fnUntraced(function* (
     name,
     lines,
     // Not waited for: the drain needs time, and the test owns it.
-    stop: Effect.asVoid(Effect.forkDetach(Fiber.interrupt(fiber))),
+    stop: Effect.suspend(() => {
+      leftAt ??= trueClock.currentTimeMillisUnsafe()
+      return Effect.asVoid(Effect.forkDetach(Fiber.interrupt(fiber)))
+    }),
     hasEnded: () => ended,
+    leftAt: () => leftAt,
     kill: Effect.sync(() => {
+      leftAt ??= trueClock.currentTimeMillisUnsafe()
       dead = true
     }),
     pause: gate.close,
