@@ -16,7 +16,7 @@ import { timeOf } from "../runs/phase.ts"
 import type { Places } from "../runs/places.ts"
 import type { Preparation } from "../runs/prepare.ts"
 import type { Sightings } from "../runs/sightings.ts"
-import { Launcher } from "./launcher.ts"
+import { Launcher, type Offered } from "./launcher.ts"
 
 const atOnce = 16
 /** After trouble with one run, in ms. */
@@ -60,10 +60,10 @@ export const layer: Layer.Layer<
     })
 
     return Launcher.of({
-      offer: Effect.fnUntraced(function* ({ run }, due) {
+      offer: Effect.fnUntraced(function* ({ run }, due): Effect.fn.Return<Offered> {
         const key = `${run.id} ${timeOf(run.next_scheduled_start_time) ?? 0}`
         const now = yield* Clock.currentTimeMillis
-        if (now < (notBefore.get(key) ?? 0)) return
+        if (now < (notBefore.get(key) ?? 0)) return { _tag: "Not taken" }
         const telling = tell(run, key, due).pipe(
           Effect.catch((error) => {
             remember(key, now + pause)
@@ -73,6 +73,7 @@ export const layer: Layer.Layer<
           Effect.provideService(CurrentLane, "launch")
         )
         yield* FiberMap.run(fibers, key, places.withPermit(telling), { onlyIfMissing: true })
+        return { _tag: "Not taken" }
       }),
       // Nothing is under way that a look at the run could disturb.
       isLaunching: () => false,

@@ -27,11 +27,16 @@ const drainWithin = Duration.seconds(20)
 /** Runs that are remembered as made ready, and words as said. */
 const mostRemembered = 10_000
 
+/** What became of the offer of a due run. */
+export type Offered =
+  | { readonly _tag: "Under way" | "No room" | "Not taken" }
+  | { readonly _tag: "Held back"; readonly why: string }
+
 export class Launcher extends Context.Service<
   Launcher,
   {
     /** Launches a due run, or makes one ready that is due soon; returns at once. Offers of a run under way are ignored. */
-    offer(offer: Offer, due: boolean): Effect.Effect<void>
+    offer(offer: Offer, due: boolean): Effect.Effect<Offered>
     readonly isLaunching: (runId: string) => boolean
     readonly launching: () => ReadonlyArray<string>
     /**
@@ -142,22 +147,29 @@ export class Launcher extends Context.Service<
           limit === undefined ||
           (live !== undefined && live + (started - countedUpTo) + launchingIds().length < limit)
 
-        const offer = Effect.fnUntraced(function* (offered: Offer, due: boolean) {
+        const makeReady = Effect.fnUntraced(function* (run: FlowRun) {
+          const key = `${run.id} ${timeOf(run.next_scheduled_start_time) ?? 0}`
+          if (warmed.has(key)) return
+          bound(warmed)
+          warmed.add(key)
+          yield* FiberMap.run(fibers, `warm ${run.id}`, places.withPermit(warmUp(run)), {
+            onlyIfMissing: true
+          })
+        })
+
+        const offer = Effect.fnUntraced(function* (
+          offered: Offer,
+          due: boolean
+        ): Effect.fn.Return<Offered, never, LaunchEnvironment> {
           const { run } = offered
-          if (drained) return
-          if (!due) {
-            const key = `${run.id} ${timeOf(run.next_scheduled_start_time) ?? 0}`
-            if (warmed.has(key)) return
-            bound(warmed)
-            warmed.add(key)
-            yield* FiberMap.run(fibers, `warm ${run.id}`, places.withPermit(warmUp(run)), {
-              onlyIfMissing: true
-            })
-            return
-          }
-          if (heldBack.why(run.id, yield* steadyMillis) !== undefined) return
-          if (FiberMap.hasUnsafe(fibers, run.id) || !hasRoom()) return
+          if (drained) return { _tag: "Not taken" }
+          if (!due) return yield* Effect.as(makeReady(run), { _tag: "Not taken" as const })
+          const why = heldBack.why(run.id, yield* steadyMillis)
+          if (why !== undefined) return { _tag: "Held back", why }
+          if (FiberMap.hasUnsafe(fibers, run.id)) return { _tag: "Under way" }
+          if (!hasRoom()) return { _tag: "No room" }
           yield* FiberMap.run(fibers, run.id, places.withPermit(launchDue(offered)), { onlyIfMissing: true })
+          return { _tag: "Under way" }
         })
 
         const inContext = <A>(effect: Effect.Effect<A, never, LaunchEnvironment>) =>

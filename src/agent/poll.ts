@@ -13,6 +13,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { moment } from "../runs/moment.ts"
 import { retriesInProcess, timeOf } from "../runs/phase.ts"
+import { type Due, makeBacklog } from "./backlog.ts"
 import { Launcher } from "./launcher.ts"
 
 /** The server's own maximum. */
@@ -27,6 +28,8 @@ export interface PollSettings {
 export const makePoll = Effect.fn("agent.makePoll")(function* (settings: PollSettings) {
   /** The server's clock minus ours, in ms, as of the last answer. */
   const offset = yield* Ref.make(0)
+
+  const backlog = yield* makeBacklog(settings.queues)
 
   const ask = Effect.fnUntraced(
     function* (queues: ReadonlyArray<string>) {
@@ -70,15 +73,19 @@ export const makePoll = Effect.fn("agent.makePoll")(function* (settings: PollSet
     const seenAt = yield* moment
     const answer = yield* askAll()
     let next = Duration.toMillis(settings.interval)
+    const waiting: Array<Due> = []
     for (const run of answer.value) {
       // A pool that was made anew under the same name is another pool.
       if ((run.work_pool_id ?? poolId) !== poolId) continue
       if (retriesInProcess(run) || run.state_type !== "SCHEDULED") continue
       const wait = (timeOf(run.next_scheduled_start_time ?? run.expected_start_time) ?? answer.at) - answer.at
       // The Date header has whole seconds: a run that is due within this second is due.
-      yield* launcher.offer({ run, seenAt }, wait < 1_000)
-      if (wait >= 1_000) next = Math.min(next, wait - 500)
+      const due = wait < 1_000
+      const offered = yield* launcher.offer({ run, seenAt }, due)
+      if (due) waiting.push({ overdue: -wait, offered })
+      else next = Math.min(next, wait - 500)
     }
+    yield* backlog(waiting, answer.at, answer.value.length < pageSize)
     return Duration.millis(Math.max(next, 100))
   })
 })

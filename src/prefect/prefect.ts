@@ -119,6 +119,7 @@ export class Prefect extends Context.Service<
     readRun(id: string): Effect.Effect<Seen<FlowRun>, ApiError>
     /** Every page of 200, ordered by id so that pages do not overlap. Absence from the answer proves nothing. */
     findRuns(filter: RunFilter): Effect.Effect<Seen<ReadonlyArray<FlowRun>>, ApiError>
+    countRuns(filter: RunFilter): Effect.Effect<number, ApiError>
     /** Runs of the pool that are over, the last ones first, at most 200. */
     lastEnded(pool: string): Effect.Effect<ReadonlyArray<FlowRun>, ApiError>
     /** All states of a run, oldest first, with their messages and transition ids. */

@@ -65,6 +65,7 @@ export const readOnlyPrefect = Effect.fn("Prefect.readOnly")(function* (
     workers: prefect.workers,
     readRun: prefect.readRun,
     findRuns: prefect.findRuns,
+    countRuns: prefect.countRuns,
     lastEnded: prefect.lastEnded,
     history: prefect.history,
     readDeployment: prefect.readDeployment,

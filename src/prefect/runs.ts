@@ -19,6 +19,7 @@ type Runs = Pick<
   | "scheduledRuns"
   | "readRun"
   | "findRuns"
+  | "countRuns"
   | "lastEnded"
   | "history"
   | "propose"
@@ -97,6 +98,13 @@ export const runs = (
         ),
       (run) => run.id
     )
+  }),
+
+  countRuns: Effect.fn("Prefect.countRuns")(function* (filter) {
+    const { value } = yield* repeatable(post("/flow_runs/count", asFilter(filter))).pipe(
+      Effect.flatMap(json(Schema.Int))
+    )
+    return value
   }),
 
   lastEnded: Effect.fn("Prefect.lastEnded")(function* (pool) {

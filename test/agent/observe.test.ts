@@ -47,6 +47,7 @@ const reads = {
     "workers",
     "readRun",
     "findRuns",
+    "countRuns",
     "lastEnded",
     "history",
     "readDeployment",

@@ -204,6 +204,11 @@ const cases: Readonly<Record<string, Case>> = {
     find(() => ({ pool: "cpln-pool", stateTypes: ["CANCELLING"] })),
     "id"
   ),
+  "flow-runs-count": givesValue(
+    (prefect, sent) =>
+      prefect.countRuns({ ids: bodyOf<{ flow_runs: { id: { any_: string[] } } }>(sent).flow_runs.id.any_ }),
+    (answered: number) => answered
+  ),
   "flow-runs-filter-ids": gives(
     find((ids) => ({ ids })),
     "id"
@@ -303,7 +308,6 @@ const elsewhere: Readonly<Record<string, string>> = {
   health: "not called: it is open without a credential and proves nothing",
   ready: "not called",
   version: "not called: it is 0.8.4 on both lines",
-  "flow-runs-count": "not called",
   "flow-runs-paginate": "not called: only 3.x has it",
   "logs-filter": "not called",
   "queue-filter": "not called",

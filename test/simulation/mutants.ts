@@ -267,8 +267,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "the limit is ignored",
     promise: "I10",
     file: "src/agent/launcher.ts",
-    from: "if (FiberMap.hasUnsafe(fibers, run.id) || !hasRoom()) return",
-    to: "if (FiberMap.hasUnsafe(fibers, run.id)) return"
+    from: "if (!hasRoom()) return",
+    to: "if (!hasRoom() && drained) return"
   },
   {
     name: "runs are left open after their job",

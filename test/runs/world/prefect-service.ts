@@ -109,6 +109,10 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
           ),
         (run) => run.id
       ),
+    countRuns: (filter) =>
+      seen("countRuns", filter.pool ?? "", ({ asOf, model }) => model.find(asOf, filter).length).pipe(
+        Effect.map(({ value }) => value)
+      ),
     lastEnded: (pool) =>
       call("lastEnded", pool, ({ asOf, model }) =>
         model
