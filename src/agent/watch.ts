@@ -141,11 +141,10 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })
   if (!wide) return { value: ours(open.value), at: open.at }
   const waiting = yield* prefect.findRuns({ pool, stateNames: ["AwaitingRetry", "Cancelling"] })
-  const known = new Set(open.value.map((run) => run.id))
-  return {
-    value: ours([...open.value, ...waiting.value.filter((run) => !known.has(run.id))]),
-    at: open.at
-  }
+  // One that waits in its job for a retry has another name once a person gave it another time.
+  const again = yield* prefect.findRuns({ pool, stateTypes: ["SCHEDULED"], started: true })
+  const all = [...waiting.value, ...again.value, ...open.value]
+  return { value: ours([...new Map(all.map((run) => [run.id, run])).values()]), at: open.at }
 })
 
 /**

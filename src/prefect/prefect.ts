@@ -49,6 +49,8 @@ export interface RunFilter {
   readonly tags?: ReadonlyArray<string>
   readonly pool?: string
   readonly queues?: ReadonlyArray<string>
+  /** Only runs whose engine has run once. */
+  readonly started?: true
   /** Only runs whose next scheduled time is then or before, in ms since 1970. */
   readonly dueBefore?: number
 }

@@ -37,10 +37,11 @@ const any = (values: ReadonlyArray<string> | undefined) =>
   values === undefined ? undefined : { any_: values }
 
 /** Keys that are `undefined` are left out of the JSON: an empty group is a condition less, not one that nothing meets. */
-const asFilter = ({ dueBefore, ids, stateTypes, stateNames, tags, pool, queues }: RunFilter) => ({
+const asFilter = ({ dueBefore, ids, started, stateTypes, stateNames, tags, pool, queues }: RunFilter) => ({
   flow_runs: {
     id: any(ids),
     tags: tags === undefined ? undefined : withAllTags(tags),
+    start_time: started === undefined ? undefined : { is_null_: false },
     next_scheduled_start_time:
       dueBefore === undefined ? undefined : { before_: DateTime.formatIso(DateTime.makeUnsafe(dueBefore)) },
     state:

@@ -546,6 +546,22 @@ describe("a run that waits in its engine for a retry", () => {
     )
   }
 
+  scenario("and was given another time by a person is offered again once its job is over", (world) =>
+    Effect.gen(function* () {
+      const command = yield* waiting(world)
+      yield* startAgent(world, "agent-a")
+      yield* pass("30 seconds")
+      yield* world.propose("r1", "SCHEDULED", {
+        name: "Scheduled",
+        scheduledTime: new Date(begin + 40_000).toISOString()
+      })
+      yield* pass("1 minute")
+      yield* world.setStage(command, "completed", 0)
+      yield* pass("9 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+    })
+  )
+
   scenario("is left alone while its job lives", (world) =>
     Effect.gen(function* () {
       const command = yield* waiting(world)

@@ -43,6 +43,10 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     40056,
     "As that one, with a double of which the PID had been written last, and that was being stopped when the other one vanished."
+  ],
+  [
+    7456,
+    "A run that waited in its job for a retry and was given another time by a person was never run again."
   ]
 ]
 

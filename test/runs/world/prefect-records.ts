@@ -202,6 +202,7 @@ export class PrefectRecords {
       .filter(
         (run) =>
           meets(filter.ids, run.id) &&
+          (filter.started === undefined || (run.start_time ?? undefined) !== undefined) &&
           meets(filter.stateNames, run.state_name) &&
           meets(filter.queues, run.work_queue_name) &&
           (filter.tags ?? []).every((tag) => run.tags.includes(tag)) &&
