@@ -3,7 +3,7 @@
  *
  * Invariant: a request that waits goes only when no request of a higher lane waits, and within its lane in order. A 429
  * halves the rate; while there is none it recovers over some seconds, never above what was set. A service that asks for a
- * pause gets it from all requests, but for a minute at most.
+ * pause gets it from all requests but stops, for ten seconds at most: a read that is told to wait is no reason to stand still.
  */
 import { Clock, Deferred, type Duration, Effect, Option, type Scope } from "effect"
 import { CurrentLane, type Lane, lanes } from "./lane.ts"
@@ -25,7 +25,7 @@ export interface Limiter {
    * was halved say nothing of the new rate, and change nothing.
    */
   readonly slowDown: (sentAt: number) => Effect.Effect<void>
-  /** Lets nothing through for so long, in ms: what the service asked for with `Retry-After`. */
+  /** Lets nothing but stops through for so long, in ms: what the service asked for with `Retry-After`. */
   readonly pause: (forMillis: number) => Effect.Effect<void>
   /** Requests per second that are let through now. */
   readonly currentRate: Effect.Effect<number>
@@ -39,8 +39,8 @@ export interface Patience<A, E, R> {
 
 /** The rate doubles back after this long without a 429, in ms. */
 const recovery = 10_000
-/** The longest pause of all requests, in ms: what the service asks for may be meant for one of them. */
-const longestPause = 60_000
+/** The longest pause of all requests, in ms: what the service asks for may be meant for the one that it answered. */
+const longestPause = 10_000
 /** The rate never falls below this many requests per second. */
 const slowest = 1
 
@@ -87,7 +87,8 @@ export const makeLimiter = Effect.fnUntraced(function* (
   const pump: Effect.Effect<void> = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     refill(now)
-    const toWait = () => Math.max(pausedUntil - now, limited && tokens < 1 ? ((1 - tokens) / rate) * 1000 : 0)
+    const pause = () => (waiting.stop.length > 0 ? 0 : pausedUntil - now)
+    const toWait = () => Math.max(pause(), limited && tokens < 1 ? ((1 - tokens) / rate) * 1000 : 0)
     const mayGo = () => inFlight < settings.concurrency && toWait() <= 0
     while (mayGo()) {
       const next = take()

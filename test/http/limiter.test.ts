@@ -160,7 +160,7 @@ describe("a pause that the service asked for", () => {
     })
   )
 
-  it.effect("is the longest of those that were asked for together, and a minute at most", () =>
+  it.effect("is the longest of those that were asked for together, and ten seconds at most", () =>
     Effect.gen(function* () {
       const limiter = yield* makeLimiter({ ratePerSecond: 10, concurrency: 1_000 })
       yield* limiter.pause(9_000)
@@ -171,7 +171,19 @@ describe("a pause that the service asked for", () => {
       yield* limiter.pause(3_600_000)
       const later = yield* sending(limiter, 1)
       yield* TestClock.adjust("1 hour")
-      expect(later).toEqual([70_000])
+      expect(later).toEqual([20_000])
+    })
+  )
+
+  it.effect("holds up no stop", () =>
+    Effect.gen(function* () {
+      const limiter = yield* makeLimiter({ ratePerSecond: 10, concurrency: 1_000 })
+      yield* limiter.pause(9_000)
+      const others = yield* sending(limiter, 1)
+      const stops = yield* sending(limiter, 2).pipe(Effect.provideService(CurrentLane, "stop"))
+      yield* TestClock.adjust("10 seconds")
+      expect(stops).toEqual([0, 0])
+      expect(others).toEqual([9_000])
     })
   )
 
@@ -182,7 +194,7 @@ describe("a pause that the service asked for", () => {
       yield* limiter.pause(5_000)
       yield* TestClock.setTime(0)
       const times = yield* sending(limiter, 1)
-      yield* TestClock.adjust("61 seconds")
+      yield* TestClock.adjust("11 seconds")
       expect(times.length).toBe(1)
     })
   )
