@@ -4,7 +4,7 @@
  *
  * Invariant: between `least` and `most`, whatever happens; who waits for a turn has claimed nothing and can be interrupted.
  */
-import { Context, Effect, type Exit, Layer, Semaphore } from "effect"
+import { Context, Effect, type Exit, Fiber, Layer, Semaphore } from "effect"
 import { steadyMillis } from "./steady.ts"
 
 export const least = 4
@@ -16,6 +16,8 @@ const slow = 4_000
 const slowTimes = 4
 /** What is taken for quick goes up by this with each launch, so that one lucky answer is forgotten in time. */
 const drift = 1.02
+/** A launch that takes longer, such as a start in doubt, goes on beside the others: one sick workload holds up no other. In ms. */
+const longest = 20_000
 /** After this long without a launch nothing is known of the services any more, in ms. */
 const stale = 10_000
 
@@ -80,20 +82,31 @@ export class LaunchWindow extends Context.Service<
         endedAt = yield* steadyMillis
         learn(went, endedAt - begun.at, begun.since)
         under--
+        wanted--
         yield* places.resize(Math.floor(width))
       })
 
       return LaunchWindow.of({
         turn: (launch, judge) =>
-          Effect.acquireUseRelease(
-            ask,
-            () =>
-              Effect.acquireUseRelease(
-                begin,
-                () => launch,
-                (begun, exit) => end(judge(exit), begun)
-              ).pipe(places.withPermit),
-            () => Effect.sync(() => wanted--)
+          Effect.uninterruptibleMask((restore) =>
+            Effect.gen(function* () {
+              yield* ask
+              yield* restore(places.take(1)).pipe(Effect.onInterrupt(() => Effect.sync(() => wanted--)))
+              const begun = yield* begin
+              let holds = true
+              const giveUp = (went: Went) =>
+                Effect.suspend(() => {
+                  if (!holds) return Effect.void
+                  holds = false
+                  return Effect.andThen(end(went, begun), places.release(1))
+                })
+              const patience = yield* Effect.forkChild(
+                Effect.andThen(Effect.sleep(longest), giveUp("trouble"))
+              )
+              return yield* restore(launch).pipe(
+                Effect.onExit((exit) => Effect.andThen(Fiber.interrupt(patience), giveUp(judge(exit))))
+              )
+            })
           ),
         width: () => Math.floor(width),
         waiting: () => wanted - under

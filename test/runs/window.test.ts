@@ -60,6 +60,16 @@ describe("the launches of many late runs", () => {
       expect(counts.at(-1)).toBeLessThan(8)
     }))
 
+  test("go on beside those that hang", (window) =>
+    Effect.gen(function* () {
+      const { begin, under } = launches(window)
+      yield* begin(least * 40)
+      yield* TestClock.adjust("1 minute")
+      expect(under.length).toBeGreaterThanOrEqual(8 + 3 * least)
+      expect(window.width()).toBe(least)
+      expect(window.waiting()).toBe(least * 40 - under.length)
+    }))
+
   test("become fewer when they get slow, by what is usual here", (window) =>
     Effect.gen(function* () {
       const { begin, end } = launches(window)
@@ -67,7 +77,7 @@ describe("the launches of many late runs", () => {
       for (let i = 0; i < 3; i++) yield* end(4_000)
       // A service that is always slow is served as well as it can be.
       expect(window.width()).toBe(most)
-      yield* end(30_000)
+      yield* end(18_000)
       expect(window.width()).toBe(most / 2)
     }))
 
@@ -75,7 +85,7 @@ describe("the launches of many late runs", () => {
     Effect.gen(function* () {
       const { begin, end } = launches(window)
       yield* begin(1_000)
-      for (let i = 0; i < 5; i++) expect(yield* end(60_000, "neither")).toBe(8)
+      for (let i = 0; i < 5; i++) expect(yield* end(15_000, "neither")).toBe(8)
     }))
 })
 
