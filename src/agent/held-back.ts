@@ -20,6 +20,8 @@ interface Held {
   readonly until: number
   readonly pause: number
   readonly why: string
+  /** It is another kind of agent's. */
+  readonly ofOthers: boolean
 }
 
 export interface Failure {
@@ -45,14 +47,15 @@ export const makeHeldBack = Effect.map(RunsConfig, ({ monitorInterval }) => {
         if (held.size >= mostRemembered)
           for (const key of [...held.keys()].slice(0, mostRemembered / 2)) held.delete(key)
         held.delete(runId)
-        held.set(runId, { until: now + pause, pause, why: failure.message })
+        const ofOthers = failure._tag === "OtherInfrastructure"
+        held.set(runId, { until: now + pause, pause, why: failure.message, ofOthers })
         return before?.why === failure.message ? undefined : pause
       }),
     release: (runId: string): void => void held.delete(runId),
     /** Why it is left alone at that time; undefined when it is not. */
-    why: (runId: string, now: number): string | undefined => {
+    of: (runId: string, now: number): Pick<Held, "why" | "ofOthers"> | undefined => {
       const found = held.get(runId)
-      return found !== undefined && now < found.until ? found.why : undefined
+      return found !== undefined && now < found.until ? found : undefined
     }
   }
 })

@@ -164,8 +164,10 @@ export class Launcher extends Context.Service<
           const { run } = offered
           if (drained) return { _tag: "Not taken" }
           if (!due) return yield* Effect.as(makeReady(run), { _tag: "Not taken" as const })
-          const why = heldBack.why(run.id, yield* steadyMillis)
-          if (why !== undefined) return { _tag: "Held back", why }
+          const held = heldBack.of(run.id, yield* steadyMillis)
+          if (held !== undefined) {
+            return held.ofOthers ? { _tag: "Not taken" } : { _tag: "Held back", why: held.why }
+          }
           if (FiberMap.hasUnsafe(fibers, run.id)) return { _tag: "Under way" }
           if (!hasRoom()) return { _tag: "No room" }
           yield* FiberMap.run(fibers, run.id, places.withPermit(launchDue(offered)), { onlyIfMissing: true })

@@ -140,11 +140,14 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   const ours = (runs: ReadonlyArray<FlowRun>) => runs.filter((run) => run.work_pool_id === poolId)
   const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })
   if (!wide) return { value: ours(open.value), at: open.at }
-  const waiting = yield* prefect.findRuns({ pool, stateNames: ["AwaitingRetry", "Cancelling"] })
-  // One that waits in its job for a retry has another name once a person gave it another time.
-  const again = yield* prefect.findRuns({ pool, stateTypes: ["SCHEDULED"], started: true })
-  const all = [...waiting.value, ...again.value, ...open.value]
-  return { value: ours([...new Map(all.map((run) => [run.id, run])).values()]), at: open.at }
+  // What waits in its job for a retry, also under the name that it has once a person gave it another time. Runs that are
+  // CANCELLED and named "Cancelling" are the cancel watch's.
+  const waiting = yield* prefect.findRuns({ pool, stateTypes: ["SCHEDULED"], started: true })
+  const known = new Set(open.value.map((run) => run.id))
+  return {
+    value: ours([...open.value, ...waiting.value.filter((run) => !known.has(run.id))]),
+    at: open.at
+  }
 })
 
 /**

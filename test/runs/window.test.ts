@@ -74,7 +74,7 @@ describe("the launches of many late runs", () => {
     Effect.gen(function* () {
       const { begin, end } = launches(window)
       yield* begin(1_000)
-      for (let i = 0; i < 3; i++) yield* end(4_000)
+      for (let i = 0; i < 3; i++) yield* end(2_000)
       // A service that is always slow is served as well as it can be.
       expect(window.width()).toBe(most)
       yield* end(18_000)
