@@ -203,16 +203,19 @@ const whileRunning = (run: RunView, seen: Seen, policy: Policy): Decision => {
     case "Final":
       switch (seen.stage) {
         case "completed":
-          return settled(seen.age, policy, unreported({ ...seen.exit, code: 0 }, policy, false))
+          return settled(
+            seen.age,
+            policy,
+            // A process may well end with 0 when it is stopped: that is no work done.
+            seen.stopAsked ? stoppedByUs : unreported({ ...seen.exit, code: 0 }, policy, false)
+          )
         case "failed":
           return seenTwice(seen.looks, propose("CRASHED", `the job failed: ${seen.exit.text}`))
         case "cancelled":
           return settled(
             seen.age,
             policy,
-            seen.stopAsked
-              ? propose("CRASHED", "the job was stopped by the agent")
-              : propose("CANCELLED", "the job was cancelled at Control Plane")
+            seen.stopAsked ? stoppedByUs : propose("CANCELLED", "the job was cancelled at Control Plane")
           )
       }
     // falls through: every stage above returns
@@ -220,6 +223,8 @@ const whileRunning = (run: RunView, seen: Seen, policy: Policy): Decision => {
       return whenGone(seen)
   }
 }
+
+const stoppedByUs = propose("CRASHED", "the job was stopped by the agent")
 
 const whenGone = (seen: Extract<Observation, { _tag: "Absent" }>): Decision => {
   if (seen.whose !== "ours")

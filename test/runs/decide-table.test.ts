@@ -96,7 +96,9 @@ const table: Readonly<Record<Phase, Row>> = {
     stopping: (cell) => unlessOverdue(always("wait"))({ _tag: "Stopping" }, cell),
     mainEnded: unlessOverdue((seen, cell) => settled(silent(seen.exit.code, cell, "+stop"))(seen)),
     final: {
-      completed: unlessOverdue((seen, cell) => settled(silent(0, cell, ""))(seen)),
+      completed: unlessOverdue((seen, cell) =>
+        settled(seen.stopAsked ? "CRASHED" : silent(0, cell, ""))(seen)
+      ),
       failed: unlessOverdue(twice("CRASHED")),
       cancelled: unlessOverdue((seen) => settled(seen.stopAsked ? "CRASHED" : "CANCELLED")(seen))
     },

@@ -274,8 +274,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "runs are left open after their job",
     promise: "I4",
     file: "src/runs/decide.ts",
-    from: "        return settled(seen.age, policy, unreported({ ...seen.exit, code: 0 }, policy, false))",
-    to: '        return wait("for ever")'
+    from: "seen.stopAsked ? stoppedByUs : unreported({ ...seen.exit, code: 0 }, policy, false)",
+    to: 'wait("for ever")'
   },
   {
     name: "first page only",

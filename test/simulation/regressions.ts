@@ -47,6 +47,10 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     7456,
     "A run that waited in its job for a retry and was given another time by a person was never run again."
+  ],
+  [
+    42286,
+    "A job that was stopped as its run had ended took the run up again and ended well: the run was COMPLETED."
   ]
 ]
 
