@@ -16,10 +16,11 @@ import { Relay } from "../logs/relay.ts"
 import { pageSize } from "../prefect/pages.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { Board } from "../runs/board.ts"
+import { attemptMemory, Board } from "../runs/board.ts"
 import { Brake } from "../runs/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { isToRunHere } from "../runs/definition.ts"
+import { holdsLease, renewLease } from "../runs/lease.ts"
 import { type Bulk, isBulk } from "../runs/look.ts"
 import { agentTag, isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
 import { timeOf } from "../runs/phase.ts"
@@ -231,6 +232,10 @@ const countByAgent = (jobs: Jobs): ReadonlyMap<string, number> => {
 
 /** A failure of one run's reconcile is that run's matter alone: it is looked at again in the next cycle. */
 export const oneRun = Effect.fnUntraced(function* (run: Seen<FlowRun>, bulk: Bulk | ApiError = noJobs) {
+  // First, and also while its start is tried again: whatever else there is to do may take long.
+  if (holdsLease(run.value)) {
+    yield* renewLease(run, attemptMemory((yield* Board).of(run.value.id), run.value))
+  }
   if ((yield* Launcher).isLaunching(run.value.id)) return
   yield* isOurs(run.value, bulk).pipe(
     Effect.flatMap((ours) =>

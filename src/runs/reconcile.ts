@@ -18,8 +18,7 @@ import type { Decision } from "./decide.ts"
 import { freshRun } from "./fresh.ts"
 import { hasGrounds } from "./grounds.ts"
 import { holdsAttempt, readHistory } from "./history.ts"
-import { isClaimed, judge } from "./judge.ts"
-import { renewLease } from "./lease.ts"
+import { judge } from "./judge.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { attemptTag, type Located, tagOf } from "./normalise.ts"
 import { isCancelling, isKnownState, isOver, phaseOf, timeOf } from "./phase.ts"
@@ -96,7 +95,6 @@ const reconcileEntered = Effect.fnUntraced(function* (
     const confirm = hasGrounds({ ...its, run, asJudged: true, judgedAs: "left over" })
     yield* stop({ ...its, why: "it is a double, or of an earlier attempt", confirm })
   }
-  if (isClaimed(run)) yield* renewLease(seen, memory.attempt)
   const { decision, observation } = yield* judge(seen, looked, memory)
   yield* act(decision, { run, looked, observation, memory, area, about })
   if (looked._tag === "Found" && decision._tag === "Wait" && run.state_type === "RUNNING") {

@@ -419,6 +419,50 @@ describe("a concurrency lease", () => {
     })
   )
 
+  const short = (world: World) =>
+    Effect.gen(function* () {
+      world.prefect.deploymentLimits.set("deployment-1", 1)
+      world.prefect.leaseFor = 30_000
+      yield* world.addRun("r1")
+      yield* world.addRun("r2", { due: begin + 5_000 })
+      yield* startAgent(world, "agent-a")
+    })
+  const firstOf = (world: World, runId: string, type: string) =>
+    Date.parse(world.prefect.states(runId).find((state) => state.type === type)?.timestamp ?? "")
+
+  scenario("that lives for half a minute outlives a slow pull, and lets no second run in", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 200, runs: 5 })
+      yield* short(world)
+      yield* pass("15 minutes")
+      expect(firstOf(world, "r1", "RUNNING")).toBeGreaterThan(begin + 200_000)
+      expect(firstOf(world, "r2", "PENDING")).toBeGreaterThan(firstOf(world, "r1", "COMPLETED"))
+      expect(world.stateOf("r2")).toBe("COMPLETED")
+    })
+  )
+
+  scenario("is kept also while the start is tried again and again", (world) =>
+    Effect.gen(function* () {
+      const over = world.faults.onCall("start", { kind: "refused" }, 1e9)
+      yield* short(world)
+      yield* pass("100 seconds")
+      over()
+      yield* pass("5 minutes")
+      expect(claims(world, "r1")).toHaveLength(1)
+      expect(firstOf(world, "r2", "PENDING")).toBeGreaterThan(firstOf(world, "r1", "COMPLETED"))
+    })
+  )
+
+  scenario("is renewed as soon as the server answers again", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ pending: 100, runs: 5 })
+      world.faults.onCall("renewLease", { kind: "503", commit: "never" }, 2)
+      yield* short(world)
+      yield* pass("10 minutes")
+      expect(firstOf(world, "r2", "PENDING")).toBeGreaterThan(firstOf(world, "r1", "COMPLETED"))
+    })
+  )
+
   scenario("is not renewed any more once the run is RUNNING", (world) =>
     Effect.gen(function* () {
       world.prefect.deploymentLimits.set("deployment-1", 5)

@@ -35,14 +35,14 @@ const timeOf = (text: string | null | undefined): number => (text ? Date.parse(t
 const final = new Set(["COMPLETED", "FAILED", "CANCELLED", "CRASHED"])
 /** How long a run may be overdue before the server calls it Late, in ms. */
 const lateAfter = 15_000
-/** A lease of a deployment's concurrency slot lives this long, in ms. */
-const leaseFor = 300_000
 /** Servers from 3.7.5 write CANCELLED after that long in CANCELLING, in ms, whatever becomes of the job. */
 const cancellingFor = 300_000
 /** The server's own services look this often, in ms. */
 const servicesEvery = 1_000
 
 export class PrefectModel extends PrefectRecords {
+  /** How long the first lease of a deployment's concurrency slot lives, in ms: as the server is set, 30 s at least. */
+  leaseFor = 300_000
   #servedAt = Number.NEGATIVE_INFINITY
 
   /** A run that is due at `due`; SCHEDULED unless a state is given. */
@@ -195,7 +195,7 @@ export class PrefectModel extends PrefectRecords {
       .filter((each) => each.id !== run.id && each.deployment_id === run.deployment_id && holds(each))
     if (taken.length >= limit) return "full"
     const lease = this.nextId("lease")
-    this.leases.set(lease, now + leaseFor)
+    this.leases.set(lease, now + this.leaseFor)
     return lease
   }
 
