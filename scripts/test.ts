@@ -164,6 +164,15 @@ const chaos = (line: "2" | "3", name: string, form: ReadonlyArray<string>): Suit
   count: ownLine
 })
 
+const late = (line: "2" | "3"): Suite => ({
+  name: `late-${line}`,
+  about: `a thousand late runs after an outage of a real Prefect ${versions[line]} server`,
+  needs: e2eNeeds,
+  onlyNamed: true,
+  steps: [build, ["bun", "test/e2e/late.ts", "--prefect", line, "--python", given.python ?? ""]],
+  count: ownLine
+})
+
 const suites: ReadonlyArray<Suite> = [
   {
     name: "types",
@@ -233,7 +242,9 @@ const suites: ReadonlyArray<Suite> = [
   chaos("3", "chaos-3", []),
   chaos("2", "chaos-2", []),
   chaos("3", "chaos", ["--long"]),
-  chaos("2", "chaos-long-2", ["--long"])
+  chaos("2", "chaos-long-2", ["--long"]),
+  late("2"),
+  late("3")
 ]
 
 /** Runs a command with its output on ours and kept; Ctrl-C reaches it too, and it cleans up before it ends. */

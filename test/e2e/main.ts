@@ -18,6 +18,7 @@ import { cplnJobTests } from "./cpln-job.ts"
 import { endingTests } from "./endings.ts"
 import { explainTests } from "./explain.ts"
 import { observeTests } from "./observe.ts"
+import { lateTests, leaseTests, refusedStartTests, stormTests } from "./outages.ts"
 import { planTests } from "./plan.ts"
 import { runtimeTests } from "./runtimes.ts"
 import { secretTests } from "./secrets.ts"
@@ -50,6 +51,11 @@ const lanesOf = (line: Line): ReadonlyArray<ReadonlyArray<Group>> => [
     ["two agents", twoAgentTests],
     ["observe", observeTests]
   ],
+  [
+    ["late runs", lateTests],
+    ["refused starts", refusedStartTests]
+  ],
+  [["storms", stormTests], ...(line === "3" ? ([["leases", leaseTests]] as const) : [])],
   [
     ["blocks", blocksTests],
     ["jobs", cplnJobTests],

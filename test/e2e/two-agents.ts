@@ -8,10 +8,9 @@ import { Effect, Schedule } from "effect"
 import { access, agentCommand, online, startAgent } from "../../scripts/local/agent.ts"
 import { emulator, ensureGvc, startCommands } from "../../scripts/local/control-plane.ts"
 import { register } from "../../scripts/local/deployments.ts"
-import { root } from "../../scripts/local/paths.ts"
 import { isFinal, prefectServer } from "../../scripts/local/prefect-server.ts"
-import { start } from "../../scripts/local/process.ts"
 import type { World } from "../../scripts/local/world.ts"
+import { startEngine } from "./engine.ts"
 import { type Suite, must } from "./suite.ts"
 
 const wanted = 100
@@ -34,23 +33,7 @@ export const twoAgentTests = Effect.fnUntraced(function* (suite: Suite, world: W
         home: join(folder, "shared"),
         env
       })
-      const engineLog = join(folder, "engine.log")
-      const engine = yield* start({
-        name: "engine",
-        command: join(root, "node_modules", ".bin", "bun"),
-        args: [
-          join(root, "test", "engine", "main.ts"),
-          "--prefect",
-          prefect.api,
-          "--emulator",
-          cpln.url,
-          "--token",
-          cpln.token
-        ],
-        env: { ...(process.env as Record<string, string>) },
-        logFile: engineLog,
-        cwd: root
-      })
+      const engine = yield* startEngine(folder, prefect.api, cpln)
       const start2 = (name: string) =>
         startAgent({
           agent,

@@ -1,14 +1,48 @@
 /**
- * A reverse proxy in front of Prefect's server that breaks requests when it is asked to, and remembers every word that
- * must never be said.
+ * A reverse proxy in front of a service that breaks requests when it is asked to, keeps when each of them came, and
+ * remembers every word that must never be said.
  *
  * Invariant: a request that is not broken goes through as it is; one that is broken "after" has reached the server, one
- * that is broken "before" has not.
+ * that is broken otherwise has not.
  */
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http"
 import { Effect } from "effect"
 import { route } from "../../../scripts/local/counting-proxy.ts"
 
+/** In seconds, of every answer that asks for a pause. */
+export const asksFor = 2
+
+interface Refusal {
+  readonly status: number
+  readonly headers?: () => Record<string, string>
+  readonly body?: string
+}
+
+const inSeconds = () => ({ "retry-after": String(asksFor) })
+/** A date has whole seconds. */
+const asDate = () => ({
+  "retry-after": new Date(Math.ceil(Date.now() / 1000 + asksFor) * 1000).toUTCString()
+})
+
+const refusals = {
+  "503 before": { status: 503 },
+  "500": { status: 500 },
+  "502": { status: 502, body: "<html><body>Bad Gateway</body></html>" },
+  "504": { status: 504 },
+  "503 with Retry-After": { status: 503, headers: inSeconds },
+  "429": { status: 429 },
+  "429 with Retry-After": { status: 429, headers: inSeconds },
+  "429 with a date": { status: 429, headers: asDate },
+  "429 quota": {
+    status: 429,
+    body: '{"status":429,"message":"Quota exceeded: the org has reached its limit","id":"asked-for"}'
+  }
+} as const satisfies Readonly<Record<string, Refusal>>
+
+/** Answers that tell the client that the request was not done. */
+export const refused = Object.keys(refusals) as ReadonlyArray<keyof typeof refusals>
+
+/** What a server that is restarted, and what stands before it, do to requests. */
 export const breakages = [
   "503 before",
   "503 after",
@@ -19,15 +53,33 @@ export const breakages = [
   "no answer",
   "late"
 ] as const
-export type Breakage = (typeof breakages)[number]
+export type Breakage = (typeof breakages)[number] | (typeof refused)[number]
+
+const isRefused = (way: Breakage | undefined): way is keyof typeof refusals =>
+  way !== undefined && Object.hasOwn(refusals, way)
+
+/** One request as it came; `at` is of `performance.now()`, `took` in ms until its answer was through. */
+export interface Came {
+  readonly at: number
+  readonly route: string
+  readonly broken: Breakage | undefined
+  took: number | undefined
+}
 
 export interface FaultProxy {
   readonly url: string
-  /** Breaks this share of the requests, each in one of these ways; 0 breaks none. */
-  readonly break: (share: number, ways: ReadonlyArray<Breakage>) => void
+  /** Breaks this share of the requests that `which` holds for, in these ways in turn; 0 breaks none. */
+  readonly break: (
+    share: number,
+    ways: ReadonlyArray<Breakage>,
+    which?: (method: string, path: string) => boolean
+  ) => void
   /** How many requests were broken in which way. */
   readonly broken: () => Readonly<Record<string, number>>
   readonly requests: () => number
+  readonly came: () => ReadonlyArray<Came>
+  /** The most requests that were under way at once. */
+  readonly mostAtOnce: () => number
   /** Routes of requests that carried `"force": true`. */
   readonly forced: () => ReadonlyArray<string>
 }
@@ -42,6 +94,11 @@ const cut = (outgoing: ServerResponse) => outgoing.socket?.destroy()
 
 const force = /"force"\s*:\s*true/u
 
+const refuse = (outgoing: ServerResponse, refusal: Refusal) =>
+  outgoing
+    .writeHead(refusal.status, { "content-type": "application/json", ...refusal.headers?.() })
+    .end(refusal.body ?? '{"exception_message":"asked for by the test"}')
+
 /**
  * Starts a proxy in the current scope to wherever `target` says at the moment (scheme, host, port); `chance` gives
  * numbers from 0 to 1.
@@ -51,21 +108,20 @@ export const faultProxy = (target: () => string, chance: () => number) =>
     Effect.callback<FaultProxy & { readonly close: () => void }>((resume) => {
       let share = 0
       let ways: ReadonlyArray<Breakage> = []
-      let requests = 0
+      let which: (method: string, path: string) => boolean = () => true
+      let turn = 0
+      let atOnce = 0
+      let mostAtOnce = 0
+      const came: Array<Came> = []
       const broken: Record<string, number> = {}
       const forced: Array<string> = []
 
-      const draw = (): Breakage | undefined => {
-        if (ways.length === 0 || chance() >= share) return undefined
-        const way = ways[Math.floor(chance() * ways.length)]
+      const draw = (method: string, path: string): Breakage | undefined => {
+        if (ways.length === 0 || !which(method, path) || chance() >= share) return undefined
+        const way = ways[turn++ % ways.length]
         if (way !== undefined) broken[way] = (broken[way] ?? 0) + 1
         return way
       }
-
-      const refuse = (outgoing: ServerResponse, status: number, headers: Record<string, string> = {}) =>
-        outgoing
-          .writeHead(status, { "content-type": "application/json", ...headers })
-          .end('{"exception_message":"asked for by the test"}')
 
       const forward = (incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse, way?: Breakage) => {
         const upstream = new URL(target())
@@ -80,7 +136,7 @@ export const faultProxy = (target: () => string, chance: () => number) =>
           (answer) => {
             if (way === "503 after") {
               answer.resume()
-              refuse(outgoing, 503)
+              refuse(outgoing, refusals["503 before"])
             } else if (way === "reset after") {
               answer.resume()
               cut(outgoing)
@@ -96,13 +152,18 @@ export const faultProxy = (target: () => string, chance: () => number) =>
       }
 
       const handle = (incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse) => {
-        requests += 1
-        if (force.test(body.toString("utf8")))
-          forced.push(route(incoming.method ?? "GET", incoming.url ?? "/"))
-        const way = draw()
-        if (way === "503 before") refuse(outgoing, 503)
-        else if (way === "429") refuse(outgoing, 429)
-        else if (way === "429 with Retry-After") refuse(outgoing, 429, { "retry-after": "1" })
+        const { method = "GET", url = "/" } = incoming
+        const name = route(method, url)
+        if (force.test(body.toString("utf8"))) forced.push(name)
+        const way = draw(method, url)
+        const one: Came = { at: performance.now(), route: name, broken: way, took: undefined }
+        came.push(one)
+        mostAtOnce = Math.max(mostAtOnce, ++atOnce)
+        outgoing.once("close", () => {
+          one.took = performance.now() - one.at
+          atOnce--
+        })
+        if (isRefused(way)) refuse(outgoing, refusals[way])
         else if (way === "reset before") cut(outgoing)
         else if (way === "no answer") setTimeout(() => cut(outgoing), silence)
         else if (way === "late") setTimeout(() => forward(incoming, body, outgoing), chance() * latest)
@@ -119,12 +180,15 @@ export const faultProxy = (target: () => string, chance: () => number) =>
         resume(
           Effect.succeed({
             url: `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`,
-            break: (given, in_) => {
+            break: (given, in_, those = () => true) => {
               share = given
               ways = in_
+              which = those
             },
             broken: () => broken,
-            requests: () => requests,
+            requests: () => came.length,
+            came: () => came,
+            mostAtOnce: () => mostAtOnce,
             forced: () => forced,
             close: () => {
               server.closeAllConnections()

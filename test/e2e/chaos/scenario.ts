@@ -9,22 +9,16 @@ import { join } from "node:path"
 import { Effect, Fiber, Random, Schedule } from "effect"
 import { type Place, startCommands } from "../../../scripts/local/control-plane.ts"
 import { deploy, flowFolder, register } from "../../../scripts/local/deployments.ts"
-import { BadAnswer, json } from "../../../scripts/local/http.ts"
-import { root } from "../../../scripts/local/paths.ts"
-import {
-  type FlowRun,
-  isFinal,
-  type Operator,
-  operator,
-  prefectServer
-} from "../../../scripts/local/prefect-server.ts"
-import { start, tail } from "../../../scripts/local/process.ts"
+import { json } from "../../../scripts/local/http.ts"
+import { isFinal, operator, prefectServer } from "../../../scripts/local/prefect-server.ts"
 import type { Venv } from "../../../scripts/local/prefect-venv.ts"
+import { startEngine } from "../engine.ts"
 import { Broken } from "../suite.ts"
-import { audit, type Recorded, tally, type Terms, type Violation } from "./audit.ts"
+import { audit, tally, type Terms, type Violation } from "./audit.ts"
 import { type Breakage, faultProxy } from "./fault-proxy.ts"
 import { type Act, type Fleet, startFleet, times, trouble } from "./fleet.ts"
 import { foreign } from "./foreign.ts"
+import { endedAgents, recordsOf, steady } from "./records.ts"
 import { relay } from "./relay.ts"
 import { restarting } from "./restarts.ts"
 import { told } from "./told.ts"
@@ -57,15 +51,6 @@ export interface Ground {
 
 /** How long everything may take to settle once the trouble is over, in seconds. */
 const settleWithin = 150
-
-/** An operator's request, again until the server that is being started anew answers. */
-const steady = <A>(request: Effect.Effect<A, BadAnswer>) =>
-  request.pipe(
-    Effect.retry({
-      schedule: Schedule.max([Schedule.spaced("500 millis"), Schedule.recurs(120)]),
-      while: ({ status }) => status === 0 || status === 429 || status >= 500
-    })
-  )
 
 const doubleParameters = Effect.gen(function* () {
   const kind = yield* Random.next
@@ -121,19 +106,7 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
             job_variables: { env: { PREFECT_API_URL: prefect.api } }
           }
         ]))["real"]
-  yield* start({
-    name: "engine",
-    command: join(root, "node_modules", ".bin", "bun"),
-    args: [join(root, "test", "engine", "main.ts"), "--prefect", prefect.api].concat([
-      "--emulator",
-      doubles.cpln.current().url,
-      "--token",
-      doubles.cpln.current().token
-    ]),
-    env: { ...(process.env as Record<string, string>) },
-    logFile: join(folder, "engine.log"),
-    cwd: root
-  })
+  yield* startEngine(folder, prefect.api, doubles.cpln.current())
 
   const done: Record<string, number> = {}
   const count = (what: string, by = 1) => {
@@ -254,7 +227,9 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   )
   const settledIn = (performance.now() - quiet) / 1000
 
-  const records = (yield* Effect.forEach(fleets, (fleet) => recordsOf(fleet, prefect, place))).flat()
+  const records = (yield* Effect.forEach(fleets, ({ cpln, pool }) =>
+    recordsOf(pool, cpln.current(), prefect, place)
+  )).flat()
   const terms: Terms = {
     settle: (times.settle + times.interval) * 1000,
     linger: (times.mainLinger + times.launchDeadline + times.interval + 30) * 1000
@@ -264,7 +239,7 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
     violations.push(...seen.map((each) => ({ promise, run: "–", seen: each })))
   add("nothing that is not ours is touched", yield* theirs.touched)
   add("no request says force: true", proxy.forced())
-  add("no agent ends by itself", yield* endedAgents(agents))
+  add("no agent ends by itself", yield* endedAgents(agents.map((each) => each.current())))
   const lost = ids.length - records.length
   if (lost !== 0) add("no run is lost", [`${lost} of ${ids.length}`])
   const commands = records.reduce((sum, record) => sum + record.commands.length, 0)
@@ -279,49 +254,14 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
     ...(scenario.cancels > 0 ? ["cancels asked"] : [])
   ].filter((what) => done[what] === undefined)
   if (missing.length > 0) add("all of the trouble happened", missing)
-  if (violations.length > 0) return yield* new Broken({ text: told(violations, records, fleets, seed) })
-})
-
-/** The last words of agents that should be running and are not. */
-const endedAgents = Effect.fnUntraced(function* (agents: Fleet["agents"]) {
-  const found: Array<string> = []
-  for (const each of agents) {
-    const { ended, name, output } = each.current()
-    const { code } = yield* ended.pipe(
-      Effect.timeoutOrElse({ duration: 1, orElse: () => Effect.succeed(alive) })
-    )
-    if (code !== undefined) found.push(`${name} ended with exit code ${code}: ${tail(output(), 12)}`)
+  if (violations.length > 0) {
+    const running = agents.map((each) => each.current())
+    return yield* new Broken({ text: told(violations, records, running, `seed ${seed}`) })
   }
-  return found
 })
-const alive: { readonly code: number | undefined } = { code: undefined }
 
 const listed = (counts: Readonly<Record<string, number>>) =>
   Object.entries(counts)
     .sort(([a], [b]) => a.localeCompare(b))
     .map(([what, times_]) => `${what} ${times_}`)
     .join(" · ")
-
-const recordsOf = Effect.fnUntraced(function* ({ cpln, pool }: Fleet, prefect: Operator, place: Place) {
-  const runs = yield* steady(prefect.flowRuns(pool))
-  const commands = yield* startCommands(cpln.current(), place)
-  const workloads = [...new Set(commands.map(({ workload }) => workload))]
-  const executions = new Map(
-    (yield* Effect.forEach(workloads, (name) => cpln.current().executions(place, name)))
-      .flat()
-      .map((each) => [each.name.replace(/^command-/u, ""), each] as const)
-  )
-  return yield* Effect.forEach(
-    runs,
-    (run: FlowRun) =>
-      Effect.map(steady(prefect.states(run.id)), (states): Recorded => ({
-        run,
-        states,
-        commands: commands
-          .map(({ command }) => command)
-          .filter(({ tags }) => tags?.["prefect.io/flow-run-id"] === run.id),
-        executions
-      })),
-    { concurrency: 4 }
-  )
-})

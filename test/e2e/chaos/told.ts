@@ -4,15 +4,15 @@
  * Invariant: the stories are put together here and judged nowhere; that what the agents printed is among them changes no
  * verdict.
  */
+import type { Running } from "../../../scripts/local/process.ts"
 import type { Recorded, Violation } from "./audit.ts"
-import type { Fleet } from "./fleet.ts"
 
 /** Every violation; of the first three runs their whole story, from the records and from what the agents printed. */
 export const told = (
   violations: ReadonlyArray<Violation>,
   records: ReadonlyArray<Recorded>,
-  fleets: ReadonlyArray<Fleet>,
-  seed: string
+  agents: ReadonlyArray<Running>,
+  title: string
 ): string => {
   const stories = [...new Set(violations.map(({ run }) => run))].slice(0, 3).flatMap((id) => {
     const record = records.find(({ run }) => run.id === id)
@@ -27,13 +27,11 @@ export const told = (
         ({ created, id: command, lastModified, lifecycleStage, tags }) =>
           `${created} command ${command} ${lifecycleStage} at ${lastModified}, ${tags?.["prefect.io/attempt"]} by ${tags?.["cpln/prefectAgent"]}`
       ),
-      ...fleets
-        .flatMap(({ agents }) => agents.flatMap((each) => each.current().output().split("\n")))
-        .filter((line) => line.includes(id))
+      ...agents.flatMap((each) => each.output().split("\n")).filter((line) => line.includes(id))
     ]
   })
   return [
-    `seed ${seed}, ${violations.length} violations`,
+    `${title}, ${violations.length} violations`,
     ...violations.map(({ promise, run, seen }) => `not so: ${promise}; ${run}: ${seen}`),
     ...stories
   ].join("\n")
