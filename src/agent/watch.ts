@@ -35,6 +35,8 @@ import { Launcher } from "./launcher.ts"
 import { makeOutages } from "./outages.ts"
 import { placesOf, placesToAsk } from "./places-of-runs.ts"
 
+/** Cancelled in the old way, with the type of an end; and handed back. */
+const alsoNamed = ["Cancelling", "AwaitingRetry"]
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
 /** How many runs or workloads are worked on at once. */
@@ -139,10 +141,9 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   const { pool, poolId } = yield* RunsConfig
   // A pool that was made anew under the same name is another pool, and its runs are not ours.
   const ours = (runs: ReadonlyArray<FlowRun>) => runs.filter((run) => run.work_pool_id === poolId)
-  const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })
+  const open = yield* prefect.findRuns({ pool, stateTypes: openTypes, ...(wide ? { alsoNamed } : {}) })
   if (!wide) return { value: ours(open.value), at: open.at }
-  // What waits in its job for a retry, also under the name that it has once a person gave it another time. Runs that are
-  // CANCELLED and named "Cancelling" are the cancel watch's.
+  // What waits in its job for a retry, also under the name that it has once a person gave it another time.
   const waiting = yield* prefect.findRuns({ pool, stateTypes: ["SCHEDULED"], started: true })
   const known = new Set(open.value.map((run) => run.id))
   return {

@@ -45,6 +45,8 @@ export interface RunFilter {
   readonly ids?: ReadonlyArray<string>
   readonly stateTypes?: ReadonlyArray<string>
   readonly stateNames?: ReadonlyArray<string>
+  /** Beside those of the types, runs in states of these names. */
+  readonly alsoNamed?: ReadonlyArray<string>
   /** All of them; 2.20 knows no filter on any of them. */
   readonly tags?: ReadonlyArray<string>
   readonly pool?: string

@@ -37,7 +37,17 @@ const any = (values: ReadonlyArray<string> | undefined) =>
   values === undefined ? undefined : { any_: values }
 
 /** Keys that are `undefined` are left out of the JSON: an empty group is a condition less, not one that nothing meets. */
-const asFilter = ({ dueBefore, ids, started, stateTypes, stateNames, tags, pool, queues }: RunFilter) => ({
+const asFilter = ({
+  alsoNamed,
+  dueBefore,
+  ids,
+  pool,
+  queues,
+  started,
+  stateNames,
+  stateTypes,
+  tags
+}: RunFilter) => ({
   flow_runs: {
     id: any(ids),
     tags: tags === undefined ? undefined : withAllTags(tags),
@@ -47,7 +57,11 @@ const asFilter = ({ dueBefore, ids, started, stateTypes, stateNames, tags, pool,
     state:
       stateTypes === undefined && stateNames === undefined
         ? undefined
-        : { type: any(stateTypes), name: any(stateNames) }
+        : {
+            operator: alsoNamed === undefined ? undefined : "or_",
+            type: any(stateTypes),
+            name: any(alsoNamed ?? stateNames)
+          }
   },
   work_pools: pool === undefined ? undefined : { name: any([pool]) },
   work_pool_queues: queues === undefined ? undefined : { name: any(queues) }

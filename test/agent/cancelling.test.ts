@@ -426,6 +426,16 @@ describe("a cancelled run", () => {
     })
   )
 
+  scenario("in the old way before it was launched is CANCELLED, however often the syncs come", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1", { due: begin + 30_000 })
+      yield* world.propose("r1", "CANCELLED", { name: "Cancelling" })
+      yield* startAgent(world, "agent-a", { settings: { interval: "30" } })
+      yield* pass("5 minutes")
+      expect(world.run("r1")).toMatchObject({ state_type: "CANCELLED", state_name: "Cancelled" })
+    })
+  )
+
   scenario(
     "that the server calls CANCELLED after its own patience has its job stopped all the same",
     (world) =>

@@ -72,11 +72,20 @@ describe("findRuns", () => {
       const prefect = yield* Prefect
       yield* prefect.findRuns({})
       yield* prefect.findRuns({ ids: [], tags: ["a"], stateNames: ["Cancelling"], queues: ["q"] })
+      yield* prefect.findRuns({ stateTypes: ["RUNNING"], alsoNamed: ["Cancelling"] })
       expect(server.asked.map((each) => each.body)).toEqual([
         { flow_runs: {}, limit: 200, offset: 0, sort: "ID_DESC" },
         {
           flow_runs: { id: { any_: [] }, tags: { all_: ["a"] }, state: { name: { any_: ["Cancelling"] } } },
           work_pool_queues: { name: { any_: ["q"] } },
+          limit: 200,
+          offset: 0,
+          sort: "ID_DESC"
+        },
+        {
+          flow_runs: {
+            state: { operator: "or_", type: { any_: ["RUNNING"] }, name: { any_: ["Cancelling"] } }
+          },
           limit: 200,
           offset: 0,
           sort: "ID_DESC"

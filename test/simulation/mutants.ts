@@ -238,9 +238,9 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     promise: "I9",
     file: "src/agent/watch.ts",
     from: `runs.filter((run) => run.work_pool_id === poolId)
-  const open = yield* prefect.findRuns({ pool, stateTypes: openTypes })`,
+  const open = yield* prefect.findRuns({ pool, stateTypes`,
     to: `runs.filter((run) => poolId !== run.id)
-  const open = yield* prefect.findRuns({ stateTypes: openTypes })`
+  const open = yield* prefect.findRuns({ stateTypes`
   },
   {
     name: "a watch that never idles",

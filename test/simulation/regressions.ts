@@ -51,6 +51,10 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     42286,
     "A job that was stopped as its run had ended took the run up again and ended well: the run was COMPLETED."
+  ],
+  [
+    42542,
+    "A run that was cancelled in the old way, before it had a job, stayed Cancelling where the syncs came every 30 s: what had been looked for was forgotten with each."
   ]
 ]
 

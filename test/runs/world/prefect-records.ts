@@ -198,9 +198,11 @@ export class PrefectRecords {
     const meets = (list: ReadonlyArray<string> | undefined, value: string | null | undefined) =>
       list === undefined || list.includes(value ?? "")
     return this.runs
-      .all(asOf, filter.stateTypes)
+      .all(asOf, filter.alsoNamed === undefined ? filter.stateTypes : undefined)
       .filter(
         (run) =>
+          (meets(filter.stateTypes, run.state_type) ||
+            filter.alsoNamed?.includes(run.state_name ?? "") === true) &&
           meets(filter.ids, run.id) &&
           (filter.started === undefined || (run.start_time ?? undefined) !== undefined) &&
           meets(filter.stateNames, run.state_name) &&
