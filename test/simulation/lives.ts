@@ -9,6 +9,18 @@ export const ofRuns =
   (evidence: Evidence): ReadonlyArray<Finding> =>
     evidence.runs.flatMap((run) => find(run, evidence).map((each) => ({ ...each, runId: run.id })))
 
+/** By how much answers were slower than usual then, in ms. */
+export const slownessAt = ({ begin, plan }: Evidence, at: number): number =>
+  plan.events
+    .map(({ at: from, event }) =>
+      event.what === "slow answers" &&
+      begin + 1000 * from <= at &&
+      at <= begin + 1000 * (from + event.seconds) + event.by
+        ? event.by
+        : 0
+    )
+    .reduce((all, each) => all + each, Math.max(0, plan.latency.most - 1_000))
+
 /** The transition id that a claim names; undefined for any other state. */
 export const claimOf = ({ message }: StateSeen): string | undefined =>
   /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]
@@ -20,7 +32,7 @@ export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): Re
   return upTo.slice(begun + 1).map((state) => claimOf(state) ?? "")
 }
 
-/** The newest attempt's oldest job, which is the one that counts. */
+/** The newest attempt's oldest job, which is the one that counts; of the same millisecond that with the smaller id. */
 export const decisive = (run: RunLife, at: number): JobLife | undefined => newestJobs(run, at)[0]
 
 /** Where that one vanished: the oldest one beside it, one that was left to do its work before one that was stopped. */
@@ -37,5 +49,7 @@ const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {
   const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
   const claim = run.states.findLast((state) => newest.endsWith(claimOf(state) ?? " "))
   const round = claim === undefined ? [] : roundUpTo(run.states, claim)
-  return made.filter((job) => attemptOf(job) === newest || round.some((id) => attemptOf(job).endsWith(id)))
+  return made
+    .filter((job) => attemptOf(job) === newest || round.some((id) => attemptOf(job).endsWith(id)))
+    .sort((a, b) => Math.floor(a.at) - Math.floor(b.at) || (a.id < b.id ? -1 : 1))
 }

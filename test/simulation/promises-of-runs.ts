@@ -16,7 +16,7 @@ import {
   type StateSeen,
   waitsInProcess
 } from "./evidence.ts"
-import { claimOf, decisive, ofRuns, roundUpTo, seconds, successor } from "./lives.ts"
+import { claimOf, decisive, ofRuns, roundUpTo, seconds, slownessAt, successor } from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 const isWaiting = (state: StateSeen): boolean =>
@@ -136,18 +136,20 @@ const cancellingConverges: Check = {
   })
 }
 
-/** A start that lands in this time before the write cannot have been seen: a read takes that long. In ms. */
-const unseenFor = 2_000
+/** What happens in this time before a write cannot have been seen, in ms: a read and the write take so long. */
+const unseenFor = (at: number, evidence: Evidence): number => 2_000 + slownessAt(evidence, at)
 
 const cancelledIsTrue: Check = {
   promise: "I5",
   name: "CANCELLED is written only when no job of the run lives",
-  bound: "no job that was made more than 2 s before the write, and that no answer of the last 2 s left out",
-  find: ofRuns((run, { partialAt }) =>
+  bound:
+    "no job that was made more than 2 s before the write, and what answers take where a service is slow, and that no answer of that time left out",
+  find: ofRuns((run, evidence) =>
     run.states.flatMap((state) => {
       if (!byAgent(state.by) || state.type !== "CANCELLED") return []
-      if (partialAt.some((at) => at <= state.at && at > state.at - unseenFor)) return []
-      const live = run.jobs.find((job) => job.at <= state.at - unseenFor && job.over > state.at)
+      const since = state.at - unseenFor(state.at, evidence)
+      if (evidence.partialAt.some((at) => at <= state.at && at > since)) return []
+      const live = run.jobs.find((job) => job.at <= since && job.over > state.at)
       return live === undefined
         ? []
         : [{ at: state.at, what: `CANCELLED by ${state.by} while ${live.id} was ${live.stage}` }]
@@ -159,12 +161,12 @@ const endsStay: Check = {
   promise: "I6",
   name: "an end is never changed by an agent",
   bound:
-    "no state over an end that is older than 2 s: the write follows a read that is at most a second old, takes its time itself, and the server has no write on a condition",
-  find: ofRuns((run) =>
+    "no state over an end that is older than 2 s, and what answers take where the server is slow: the write follows a read that is at most a second old, takes its time itself, and the server has no write on a condition",
+  find: ofRuns((run, evidence) =>
     run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
       if (!byAgent(state.by) || before === undefined || !isEnd(before)) return []
-      return state.at - before.at > unseenFor
+      return state.at - before.at > unseenFor(state.at, evidence)
         ? [
             {
               at: state.at,
