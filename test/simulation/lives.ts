@@ -35,10 +35,10 @@ export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): Re
 /** The newest attempt's oldest job, which is the one that counts; of the same millisecond that with the smaller id. */
 export const decisive = (run: RunLife, at: number): JobLife | undefined => newestJobs(run, at)[0]
 
-/** Where that one vanished: the oldest one beside it, one that was left to do its work before one that was stopped. */
+/** Where that one is not there any more: the oldest one beside it, one that was left to do its work before one that was stopped. */
 export const successor = (run: RunLife, at: number): JobLife | undefined => {
   const [first, ...others] = newestJobs(run, at)
-  if (first?.vanished !== true || first.over > at) return undefined
+  if (first === undefined || first.deletedAt > at) return undefined
   const seen = others.filter((job) => !job.vanished)
   return seen.find((job) => job.stops.length === 0) ?? seen[0]
 }

@@ -4,6 +4,7 @@
  *
  * Invariant: what is ours is told by the tags in the chronicle alone.
  */
+import type { Entry } from "../runs/world/chronicle.ts"
 import { byAgent, type Evidence, type JobLife } from "./evidence.ts"
 import type { Plan } from "./plan.ts"
 import type { Check, Finding } from "./promise.ts"
@@ -183,11 +184,16 @@ const heartbeats = new Set(["worker seen"])
 const restIsQuiet: Check = {
   promise: "I11",
   name: "with nothing to do there are no writes but heartbeats",
-  bound: "from the second sync after the world settled on",
-  find: ({ entries, plan, settledAt }) => {
+  bound:
+    "from the second sync after the world settled on; a job of a deleted run may live for longer, and is stopped once it can be",
+  find: ({ entries, plan, runs, settledAt }) => {
     const from = (settledAt ?? Number.POSITIVE_INFINITY) + 2000 * plan.settings.interval
+    const deleted = runs.filter((run) => run.deletedAt !== undefined)
+    const left = new Set(deleted.flatMap((run) => run.jobs.map((job) => job.id)))
+    const isStopOfLeft = (entry: Entry) => entry.what === "job stop asked" && left.has(entry.commandId)
     return entries
       .filter((entry) => entry.at > from && byAgent(entry.by) && !heartbeats.has(entry.what))
+      .filter((entry) => !isStopOfLeft(entry))
       .map((entry) => ({
         at: entry.at,
         runId: "runId" in entry ? entry.runId : undefined,
