@@ -3,7 +3,7 @@
  *
  * Invariant: a user never sees a stack trace unless the log level is debug.
  */
-import { Cause, Console, Effect, Layer } from "effect"
+import { Cause, Console, Effect, Layer, References } from "effect"
 import { CliConfig, CliError, Command, GlobalFlag } from "effect/cli"
 import { host, platform, runMain, signalIsSuccess } from "../platform.ts"
 import * as Help from "./help.ts"
@@ -18,6 +18,8 @@ export const run = <N extends string, I, C, E, R>(command: Command.Command<N, I,
       Layer.mergeAll(Help.layer, CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
     ),
     Effect.provide(platform),
+    // Nobody collects spans; stack traces come without them.
+    Effect.provideService(References.TracerEnabled, false),
     // `agent pool` alone asks for help; a usage error has been told by then, and the exit code stays 1.
     Effect.catchIf(
       (error) => isHelp(error) && error.errors.length === 0,

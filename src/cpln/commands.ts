@@ -8,8 +8,9 @@ import { Context, Duration, Effect, Schema } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
+import { keptRows, type Marks } from "../http/rows.ts"
 import type { Seen } from "../http/seen.ts"
-import { allPages, firstPage } from "./paging.ts"
+import { allPages, firstPage, rowsOf } from "./paging.ts"
 import { Command, type Term, WorkloadRef } from "./schemas.ts"
 
 /** What differs from the workload's own container of that name. `command` is the one-string entrypoint. */
@@ -79,7 +80,14 @@ const startTimeout = Duration.seconds(15)
 /** A start that waits longer for its turn is not sent: what proved that it is still wanted would be too old. */
 const startPatience = Duration.seconds(5)
 
+/** Every change of a command is a new version of it. */
+const marksOf: Marks = ({ id, lastModified, lifecycleStage, version }) =>
+  typeof id === "string" && typeof version === "number"
+    ? [id, `${version} ${String(lastModified)} ${String(lifecycleStage)}`]
+    : undefined
+
 export const makeCommands = (api: Api): Commands["Service"] => {
+  const live = keptRows(Command, marksOf)
   const inDoubt = (workload: WorkloadRef, detail: string) => new StartInDoubt({ workload, detail })
 
   const start = Effect.fn("Commands.start")(function* (
@@ -114,7 +122,7 @@ export const makeCommands = (api: Api): Commands["Service"] => {
     const query = HttpClientRequest.post(`${workload.path}/-command/-query`).pipe(
       HttpClientRequest.bodyJsonUnsafe({ kind: "command", fetch: "items", spec: { match: "all", terms } })
     )
-    const found = yield* allPages(api, query, Command, (each) => each.id)
+    const found = yield* allPages(api, query, live, (each) => each.id)
     return { value: [...found.value].sort(oldestFirst), at: found.at }
   })
 
@@ -126,7 +134,7 @@ export const makeCommands = (api: Api): Commands["Service"] => {
         spec: { match: "all", terms: [], sort: { by: "created", order: "desc" } }
       })
     )
-    return yield* firstPage(api, query, Command)
+    return yield* firstPage(api, query, rowsOf(Command))
   })
 
   const stopReplica = Effect.fn("Commands.stopReplica")(function* (

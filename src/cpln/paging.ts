@@ -5,16 +5,30 @@
  */
 import { Effect, Schema } from "effect"
 import { HttpClientRequest } from "effect/http"
-import { type Api, json } from "../http/api.ts"
+import { type Api, jsonWith, RawRows } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { Link } from "./schemas.ts"
 
-const pageOf = <S extends Schema.Constraint>(item: S) =>
-  Schema.Struct({
-    items: Schema.optionalKey(Schema.NullOr(Schema.Array(item))),
-    links: Schema.optionalKey(Schema.NullOr(Schema.Array(Link)))
-  })
+const Page = Schema.Struct({
+  items: Schema.optionalKey(Schema.NullOr(RawRows)),
+  links: Schema.optionalKey(Schema.NullOr(Schema.Array(Link)))
+})
+
+/** From rows as they came to what they are; it may know some of them. */
+export type Rows<A> = (rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, Schema.SchemaError>
+
+/** Decodes every row. */
+export const rowsOf = <A>(item: Schema.Codec<A, unknown>): Rows<A> =>
+  Schema.decodeUnknownEffect(Schema.Array(item))
+
+const page = <A>(decode: Rows<A>) =>
+  jsonWith(Page, ({ items, links }) =>
+    Effect.map(decode(items ?? []), (rows) => ({
+      items: rows,
+      next: links?.find(({ rel }) => rel === "next")?.href
+    }))
+  )
 
 /**
  * The path of a link found at `from`: hosts differ between inside and outside of the platform, so ours is kept. A link
@@ -27,29 +41,24 @@ export const pathOf = (href: string, from: string): string => {
 }
 
 /** All items, each once by `keyOf`; `at` is the clock of the first page, when everything in it was true. */
-export const allPages = <S extends Schema.Constraint>(
+export const allPages = <A>(
   api: Api,
   first: HttpClientRequest.HttpClientRequest,
-  item: S,
-  keyOf: (value: S["Type"]) => string,
+  rows: Rows<A>,
+  keyOf: (value: A) => string,
   /** Before every page but the first: long lists that nobody waits for are read slowly. */
   between: Effect.Effect<void> = Effect.void
-): Effect.Effect<Seen<ReadonlyArray<S["Type"]>>, ApiError, S["DecodingServices"]> =>
+): Effect.Effect<Seen<ReadonlyArray<A>>, ApiError> =>
   Effect.gen(function* () {
-    const page = pageOf(item)
-    const found = new Map<string, S["Type"]>()
+    const found = new Map<string, A>()
     const walked = new Set<string>()
     let request = first
     let at: number | undefined
     for (;;) {
-      const answer = yield* Effect.flatMap(api.repeatable(request), json(page))
+      const answer = yield* Effect.flatMap(api.repeatable(request), page(rows))
       at ??= answer.at
-      const body = answer.value as {
-        items?: ReadonlyArray<S["Type"]> | null
-        links?: ReadonlyArray<typeof Link.Type> | null
-      }
-      for (const value of body.items ?? []) found.set(keyOf(value), value)
-      const next = body.links?.find((link) => link.rel === "next")?.href
+      const { items, next } = answer.value
+      for (const value of items) found.set(keyOf(value), value)
       if (!next || walked.has(next)) return { value: [...found.values()], at }
       walked.add(next)
       yield* between
@@ -58,26 +67,12 @@ export const allPages = <S extends Schema.Constraint>(
   })
 
 /** What the first page holds, and whether there are more. */
-export const firstPage = <S extends Schema.Constraint>(
+export const firstPage = <A>(
   api: Api,
   request: HttpClientRequest.HttpClientRequest,
-  item: S
-): Effect.Effect<
-  Seen<{ readonly items: ReadonlyArray<S["Type"]>; readonly more: boolean }>,
-  ApiError,
-  S["DecodingServices"]
-> =>
-  Effect.gen(function* () {
-    const { value, at } = yield* Effect.flatMap(api.repeatable(request), json(pageOf(item)))
-    const body = value as {
-      items?: ReadonlyArray<S["Type"]> | null
-      links?: ReadonlyArray<typeof Link.Type> | null
-    }
-    return {
-      value: {
-        items: body.items ?? [],
-        more: body.links?.some(({ href, rel }) => rel === "next" && href !== "") === true
-      },
-      at
-    }
-  })
+  rows: Rows<A>
+): Effect.Effect<Seen<{ readonly items: ReadonlyArray<A>; readonly more: boolean }>, ApiError> =>
+  Effect.map(Effect.flatMap(api.repeatable(request), page(rows)), ({ at, value: { items, next } }) => ({
+    value: { items, more: Boolean(next) },
+    at
+  }))

@@ -1,5 +1,5 @@
 /** A place is where jobs run: a workload, and the access by which it is reached. */
-import { Effect } from "effect"
+import { Effect, Scope } from "effect"
 import type { Commands } from "./commands.ts"
 import { type Access, ControlPlane } from "./control-plane.ts"
 import type { Logs } from "./logs.ts"
@@ -21,4 +21,10 @@ export const at =
   <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, Exclude<R, Commands | Workloads | Secrets | Logs> | ControlPlane> =>
-    Effect.provide(effect, ControlPlane.get(access)) as never
+    // Not by the layer, which would be built anew for every request.
+    Effect.scopedWith((scope) =>
+      ControlPlane.contextEffect(access).pipe(
+        Scope.provide(scope),
+        Effect.flatMap((clients) => Effect.provideContext(effect, clients))
+      )
+    ) as never

@@ -9,7 +9,7 @@ import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { allPages } from "./paging.ts"
+import { allPages, rowsOf } from "./paging.ts"
 
 const maybe = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 const Tags = Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
@@ -130,7 +130,13 @@ export const makeSecrets = (api: Api, org: string): Secrets["Service"] => {
     createIdentity: (gvc, body) => send("POST", at("gvc", gvc, "identity"), { ...body, gvc }),
 
     identities: Effect.fn("Secrets.identities")((gvc: string, between?: Effect.Effect<void>) =>
-      allPages(api, HttpClientRequest.get(at("gvc", gvc, "identity")), Identity, (each) => each.name, between)
+      allPages(
+        api,
+        HttpClientRequest.get(at("gvc", gvc, "identity")),
+        rowsOf(Identity),
+        (each) => each.name,
+        between
+      )
     ),
     removeIdentity: (gvc, name) => remove(at("gvc", gvc, "identity", name)),
 
@@ -139,7 +145,7 @@ export const makeSecrets = (api: Api, org: string): Secrets["Service"] => {
     }),
     policies: Effect.suspend(() =>
       Effect.map(
-        allPages(api, HttpClientRequest.get(at("policy")), Policy, (each) => each.name),
+        allPages(api, HttpClientRequest.get(at("policy")), rowsOf(Policy), (each) => each.name),
         ({ value }) => value
       )
     ),

@@ -9,7 +9,7 @@ import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
-import { allPages } from "./paging.ts"
+import { allPages, rowsOf } from "./paging.ts"
 import { Deployment, Gvc, type Term, Workload, type WorkloadRef } from "./schemas.ts"
 
 export class Workloads extends Context.Service<
@@ -93,7 +93,7 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
         spec: { match: "all", terms: [{ op: "=", rel: "gvc", value: gvc }, ...terms] }
       })
     )
-    return (yield* allPages(api, query, Workload, (each) => each.name, between)).value
+    return (yield* allPages(api, query, rowsOf(Workload), (each) => each.name, between)).value
   })
 
   return {
@@ -138,7 +138,7 @@ export const makeWorkloads = (api: Api, org: string): Workloads["Service"] => {
       return yield* allPages(
         api,
         HttpClientRequest.get(`${workload.path}/deployment`),
-        Deployment,
+        rowsOf(Deployment),
         (each) => each.name
       )
     })

@@ -53,7 +53,7 @@ const fetchOptions = ({ tls }: Access): RequestInit & { readonly tls?: object } 
         }
       }
 
-/** Names of headers whose values must not show in spans. */
+/** Names of headers whose values must not show wherever a request is printed. */
 const secretHeaders = (access: Access): ReadonlyArray<string> => [
   "prefect-csrf-token",
   ...Object.keys(access.headers)

@@ -5,7 +5,7 @@
  * never accepted twice; it is never repeated here, because a late repetition may meet a run that has moved on. Every answer about a run comes with the server's time, because ages are taken from that.
  */
 import { DateTime, Duration, Effect, Schema } from "effect"
-import { type Api, json, jsonRows } from "../http/api.ts"
+import { type Api, json, jsonWith, RawRows } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
 import { keptRows, type Marks } from "../http/rows.ts"
 import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
@@ -109,7 +109,7 @@ export const runs = (
     return yield* everyPage(
       (page) =>
         repeatable(post("/flow_runs/filter", { ...conditions, ...page, sort: "ID_DESC" })).pipe(
-          Effect.flatMap(jsonRows(found))
+          Effect.flatMap(jsonWith(RawRows, found))
         ),
       (run) => run.id
     )

@@ -225,6 +225,24 @@ describe("finding commands", () => {
     })
   )
 
+  it.effect("gives a command as it was decoded before, until it has another version or none", () =>
+    Effect.gen(function* () {
+      const [one, two] = [1, 2].map((version) => ({
+        ...command("a", "2026-01-01T00:00:00Z"),
+        version,
+        lifecycleStage: version === 1 ? "pending" : "running"
+      }))
+      const unversioned = command("b", "2026-01-01T00:00:00Z")
+      const pages = [one, one, two, unversioned, unversioned].map((each) => answer(200, { items: [each] }))
+      const commands = yield* commandsOf(inTurn(...pages))
+      const seen: Array<unknown> = []
+      for (const _ of pages) seen.push((yield* commands.find(workload, [])).value[0])
+      expect(seen[1]).toBe(seen[0])
+      expect(seen[2]).toMatchObject({ lifecycleStage: "running" })
+      expect(seen[4]).not.toBe(seen[3])
+    })
+  )
+
   it.effect("keeps a stage that nobody knows as it is", () =>
     Effect.gen(function* () {
       const strange = { ...command("a", "2026-01-01T00:00:00Z"), lifecycleStage: "defrosting", status: null }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpClientRequest } from "effect/http"
-import { allPages, pathOf } from "../../src/cpln/paging.ts"
+import { allPages, pathOf, rowsOf } from "../../src/cpln/paging.ts"
 import { Workload } from "../../src/cpln/schemas.ts"
 import { answer, apiOf, serving } from "../http/service.ts"
 
@@ -20,7 +20,7 @@ const page = (names: ReadonlyArray<string>, next?: string) => ({
 const walk = (service: ReturnType<typeof serving>, first = HttpClientRequest.get(base)) =>
   Effect.gen(function* () {
     const api = yield* apiOf(service)
-    return yield* allPages(api, first, Workload, (each) => each.name)
+    return yield* allPages(api, first, rowsOf(Workload), (each) => each.name)
   })
 
 const namesOf = (found: { readonly value: ReadonlyArray<Workload> }) => found.value.map(({ name }) => name)
