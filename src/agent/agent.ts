@@ -24,6 +24,7 @@ import { say } from "../observe/say.ts"
 import { Sightings } from "../runs/sightings.ts"
 import { Starts } from "../runs/starts.ts"
 import { LaunchWindow } from "../runs/window.ts"
+import { Terms } from "../runs/terms.ts"
 import { EnsuredWorkloads } from "../runs/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
@@ -114,6 +115,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
         Starts.layer,
         OnlineWorkers.layer,
         Preparation.layer,
+        Terms.layer,
         Relay.layer(jobLogs),
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))
       )

@@ -22,6 +22,7 @@ import { look } from "../runs/look.ts"
 import { isFinal, type Located } from "../runs/normalise.ts"
 import { isKnownState } from "../runs/phase.ts"
 import { Places } from "../runs/places.ts"
+import { Terms } from "../runs/terms.ts"
 import { CurrentPool, isForAgents } from "../runs/pool.ts"
 import { Preparation } from "../runs/preparation.ts"
 
@@ -117,6 +118,7 @@ export const lookNow = Effect.fn("explain.lookNow")(function* (
       Preparation.layer.pipe(
         Layer.provide(CurrentPool.layer(pool)),
         Layer.merge(Places.layer),
+        Layer.merge(Terms.layer),
         Layer.merge(Layer.succeed(RunsConfig, { ...config, pool: pool.name, poolId: pool.id }))
       )
     ),

@@ -33,6 +33,7 @@ import { handBack, makeClaimable, proposeEnd, type Written } from "./propose.ts"
 import { OnlineWorkers } from "./rendezvous.ts"
 import { lostHandBacksAllowed } from "./refuse.ts"
 import { stop } from "./stop.ts"
+import type { Terms } from "./terms.ts"
 import { once, tellRun } from "./tell.ts"
 import { steadyMillis } from "./steady.ts"
 
@@ -44,6 +45,7 @@ export type ActEnvironment =
   | Board
   | CurrentPool
   | Preparation
+  | Terms
   | Relay
   | OnlineWorkers
   | Brake
@@ -62,7 +64,7 @@ export interface Case {
 }
 
 /** Fails only when a service does not answer: then the next look decides anew. */
-export const act = Effect.fn("runs.act")(function* (
+export const act = Effect.fnUntraced(function* (
   decision: Decision,
   its: Case
 ): Effect.fn.Return<void, ApiError, ActEnvironment> {

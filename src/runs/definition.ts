@@ -90,6 +90,10 @@ export const definitionOf = Effect.fn("runs.definitionOf")(function* (
     : yield* fromPool(run, flow, deployment)
 })
 
+/** In ms; undefined for none. */
+export const deadlineOf = ({ jobWatchTimeout }: Definition): number | undefined =>
+  jobWatchTimeout !== null && jobWatchTimeout > 0 ? jobWatchTimeout * 1000 : undefined
+
 const deploymentOf = (deployment: Deployment) => ({
   id: deployment.id,
   name: deployment.name,

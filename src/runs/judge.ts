@@ -20,8 +20,9 @@ import type { Look } from "./look.ts"
 import { isOwnAgent } from "./grounds.ts"
 import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "./normalise.ts"
 import { viewOf } from "./phase.ts"
-import { type Preparation, prepare } from "./prepare.ts"
+import type { Preparation } from "./preparation.ts"
 import { steadyMillis } from "./steady.ts"
+import { Terms } from "./terms.ts"
 
 export interface Judgement {
   readonly view: RunView
@@ -37,7 +38,7 @@ export const judge = Effect.fnUntraced(function* (
   seen: Seen<FlowRun>,
   looked: Look,
   memory: RunMemory
-): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation> {
+): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation | Terms> {
   const run = seen.value
   const ours = isClaimed(run) || (yield* isOfOurKind(looked, memory))
   const view = viewOf(run, seen.at, ours)
@@ -114,17 +115,14 @@ const observationOf = Effect.fnUntraced(function* (
   return { observation, job: { at, execution, remembered } }
 })
 
-/** After a restart the run's deadline is found by preparing it once more. */
+/** After a restart the run's deadline is found in its definition once more. */
 const policyOf = Effect.fnUntraced(function* (run: FlowRun, view: RunView, memory: RunMemory) {
   const config = yield* RunsConfig
   if (memory.deadline === undefined && view.phase === "running") {
-    const prepared = yield* Effect.result(prepare(run))
-    if (prepared._tag === "Success") {
-      memory.deadline = prepared.success.deadline ?? null
-      memory.streamOutput ??= prepared.success.streamOutput
-    } else if (prepared.failure._tag === "RunRefused" || prepared.failure._tag === "OtherInfrastructure") {
-      // It could not be launched here any more; that is no reason against the job that runs.
-      memory.deadline = null
+    const terms = yield* Effect.option((yield* Terms).of(run))
+    if (terms._tag === "Some") {
+      memory.deadline = terms.value.deadline
+      memory.streamOutput ??= terms.value.streamOutput
     }
   }
   return { ...config, deadline: memory.deadline ?? undefined }

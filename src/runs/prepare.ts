@@ -12,7 +12,7 @@ import { revealPolicy, toApply } from "../job/to-apply.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { accessOf } from "./access.ts"
 import { RunsConfig } from "./config.ts"
-import { definitionOf, type OtherInfrastructure, refuse, type RunRefused } from "./definition.ts"
+import { deadlineOf, definitionOf, type OtherInfrastructure, refuse, type RunRefused } from "./definition.ts"
 import { Preparation } from "./preparation.ts"
 import { startOf, toSend } from "./to-send.ts"
 import type { Wanted } from "./workload.ts"
@@ -59,7 +59,6 @@ export const prepare = Effect.fn("runs.prepare")(function* (
   if (Result.isFailure(converted)) return yield* refuse(converted.failure)
   const job = converted.success
   const workload = new WorkloadRef({ org, gvc, name: job.name })
-  const deadline = definition.jobWatchTimeout ?? 0
   return {
     wanted: {
       place: { access, workload },
@@ -76,7 +75,7 @@ export const prepare = Effect.fn("runs.prepare")(function* (
     where: `${workload.org}:${workload.gvc}:${workload.name}`,
     warnings: [...definition.warnings, ...job.warnings],
     flowName: definition.flowName,
-    deadline: deadline > 0 ? deadline * 1000 : undefined,
+    deadline: deadlineOf(definition),
     streamOutput: definition.streamOutput
   }
 })

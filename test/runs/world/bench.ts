@@ -18,6 +18,7 @@ import { reconcile } from "../../../src/runs/reconcile.ts"
 import { Sightings } from "../../../src/runs/sightings.ts"
 import { Starts } from "../../../src/runs/starts.ts"
 import { LaunchWindow } from "../../../src/runs/window.ts"
+import { Terms } from "../../../src/runs/terms.ts"
 import { EnsuredWorkloads } from "../../../src/runs/workload.ts"
 import { injected, settingsWith } from "./agents.ts"
 import type { Line } from "./faults.ts"
@@ -64,7 +65,7 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     monitorInterval: settings.interval * 1000,
     unreportedExit: "COMPLETED"
   })
-  return Layer.mergeAll(EnsuredWorkloads.layer, OnlineWorkers.layer, Preparation.layer).pipe(
+  return Layer.mergeAll(EnsuredWorkloads.layer, OnlineWorkers.layer, Preparation.layer, Terms.layer).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Board.layer,
