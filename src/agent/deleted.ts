@@ -23,6 +23,8 @@ export const deletedRun = Effect.fn("agent.deletedRun")(function* (runId: string
   const memory = (yield* Board).of(runId)
   const ours = bulk.filter(({ command }) => tagOf(command, poolTag) === poolId)
   if (ours.length === 0) return
+  // That it is there again is news, also where it comes back as it was.
+  memory.quiet = undefined
   const brake = yield* Brake
   const now = yield* steadyMillis
   if (memory.deletedSince === undefined || now - memory.deletedSince < apart) {

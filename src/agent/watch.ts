@@ -6,9 +6,8 @@
  * a read of its run. Runs and jobs of other pools are left alone.
  */
 import { Duration, Effect, Semaphore } from "effect"
-import { Commands } from "../cpln/commands.ts"
-import { at, type Place, placeKey } from "../cpln/place.ts"
-import { type ApiError, isTransient, Unavailable } from "../http/errors.ts"
+import { type Place, placeKey } from "../cpln/place.ts"
+import { type ApiError, isTransient } from "../http/errors.ts"
 import type { Seen } from "../http/seen.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
@@ -22,16 +21,19 @@ import { RunsConfig } from "../runs/config.ts"
 import { isToRunHere } from "../runs/definition.ts"
 import { holdsLease, renewLease } from "../runs/lease.ts"
 import { type Bulk, isBulk } from "../runs/look.ts"
-import { agentTag, isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
+import { agentTag, isFinal, tagOf } from "../runs/normalise.ts"
 import { timeOf } from "../runs/phase.ts"
 import { Places } from "../runs/places.ts"
-import { liveJobs, Sightings } from "../runs/sightings.ts"
+import { isQuiet } from "../runs/quiet.ts"
+import type { Sightings } from "../runs/sightings.ts"
 import { type Outcome, reconcile, type ReconcileEnvironment } from "../runs/reconcile.ts"
+import { steadyMillis } from "../runs/steady.ts"
 import { tellStopped } from "../runs/stopped.ts"
 import { alone } from "./alone.ts"
 import { deletedRun } from "./deleted.ts"
 import { Endings } from "./endings.ts"
 import { Launcher } from "./launcher.ts"
+import { isRefusal, type Jobs, liveJobsOf } from "./live-jobs.ts"
 import { makeOutages } from "./outages.ts"
 import { placesOf, placesToAsk } from "./places-of-runs.ts"
 
@@ -39,10 +41,8 @@ import { placesOf, placesToAsk } from "./places-of-runs.ts"
 const alsoNamed = ["Cancelling", "AwaitingRetry"]
 const openTypes = ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
-/** How many runs or workloads are worked on at once. */
+/** How many runs are worked on at once. */
 const concurrency = 16
-/** A workload that does not answer in this time is unreachable in this cycle; nobody else waits for it. */
-const answerWithin = Duration.seconds(10)
 /** Observation stays under ten requests a second: pause for each request of a cycle, in ms. */
 const perRequest = 100
 
@@ -58,13 +58,6 @@ export interface Cycle {
   readonly byAgent: ReadonlyMap<string, number>
   /** What it cost: pages of runs and a query per workload. */
   readonly requests: number
-}
-
-interface Jobs {
-  /** Live jobs by run id. */
-  readonly byRun: ReadonlyMap<string, Bulk>
-  /** Workloads that did not answer, and why. */
-  readonly unreachable: ReadonlyMap<string, ApiError>
 }
 
 const noJobs: Bulk = []
@@ -118,7 +111,7 @@ export const cycle = Effect.fn("agent.cycle")(function* (
     yield* launcher.setLive(byAgent.get((yield* RunsConfig).agentLink) ?? 0, startedBefore)
   }
   yield* Effect.forEach(
-    runs.value,
+    wide ? runs.value : yield* notQuiet(runs, jobs),
     (run) => Effect.flatMap(seenOf(run, jobs), (bulk) => oneRun({ value: run, at: runs.at }, bulk)),
     { concurrency, discard: true }
   )
@@ -152,6 +145,18 @@ const openRuns = Effect.fnUntraced(function* (wide: boolean) {
   }
 })
 
+/** Without the runs that are as they were looked at last; only the syncs look at those too. */
+const notQuiet = Effect.fnUntraced(function* (runs: Seen<ReadonlyArray<FlowRun>>, jobs: Jobs) {
+  const board = yield* Board
+  const now = yield* steadyMillis
+  return runs.value.filter((run) => {
+    const memory = board.of(run.id)
+    if (!isQuiet(memory, run, jobs.byRun.get(run.id), now)) return true
+    memory.newestAt = Math.max(memory.newestAt, runs.at)
+    return false
+  })
+})
+
 /**
  * Its live jobs; where one of its workloads gave no answer, that: waited for again with each run, it would hold up all
  * others. One that refuses does so quickly, and may still answer for a single job.
@@ -163,64 +168,6 @@ const seenOf = Effect.fnUntraced(function* (run: FlowRun, { byRun, unreachable }
     .map((place) => unreachable.get(placeKey(place)))
     .find((error) => error !== undefined && isTransient(error))
 })
-
-/** One query per workload; a workload that is gone has no jobs, one that does not answer is unreachable. */
-const liveJobsOf = Effect.fnUntraced(function* (places: ReadonlyArray<Place>) {
-  const { poolId } = yield* RunsConfig
-  const byRun = new Map<string, Array<Located>>()
-  const unreachable = new Map<string, ApiError>()
-  const sightings = yield* Sightings
-  const withWork = yield* Places
-  const ask = Effect.fnUntraced(function* (place: Place) {
-    const seen = yield* Commands.use((commands) => commands.find(place.workload, liveJobs))
-    const runIds = new Set<string>()
-    for (const command of seen.value) {
-      const run = tagOf(command, runTag)
-      const pool = tagOf(command, poolTag)
-      if (run === undefined || isFinal(command) || (pool !== undefined && pool !== poolId)) continue
-      runIds.add(run)
-      const located = { place, command, at: seen.at }
-      const known = byRun.get(run)
-      if (known === undefined) byRun.set(run, [located])
-      else known.push(located)
-    }
-    sightings.note(place, runIds)
-    // Until nothing lives there it is asked, also when only a PID named it whose run is over by then.
-    if (runIds.size > 0) withWork.remember(place)
-  })
-  yield* Effect.forEach(
-    places,
-    (place) =>
-      ask(place).pipe(
-        Effect.timeoutOrElse({ duration: answerWithin, orElse: () => Effect.fail(slow(place)) }),
-        // What lived there lives no more.
-        Effect.catchTag("NotFound", () => Effect.sync(() => sightings.note(place, new Set()))),
-        Effect.catch((error) =>
-          Effect.logDebug(error.message).pipe(
-            Effect.andThen(
-              Effect.sync(() => {
-                unreachable.set(placeKey(place), error)
-                if (isRefusal(error)) withWork.doubt(place.access)
-              })
-            )
-          )
-        ),
-        at(place.access)
-      ),
-    { concurrency, discard: true }
-  )
-  return { byRun, unreachable } satisfies Jobs
-})
-
-const isRefusal = ({ _tag }: ApiError) => _tag === "Unauthorised" || _tag === "Forbidden"
-
-const slow = (place: Place) =>
-  new Unavailable({
-    service: "Control Plane",
-    request: `POST ${place.workload.path}/-command/-query`,
-    detail: `no answer within ${Duration.format(answerWithin)}`,
-    mayHaveHappened: false
-  })
 
 const countByAgent = (jobs: Jobs): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()

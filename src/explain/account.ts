@@ -13,7 +13,7 @@ import type { FlightEntry, FlightRecord, RecordedDecision } from "../runs/flight
 import { attemptTag, agentTag, isFinal, tagOf } from "../runs/normalise.ts"
 import { isOver, retriesInProcess, timeOf } from "../runs/phase.ts"
 import type { Job, Sight } from "./look-now.ts"
-import { nextChange } from "./next-change.ts"
+import { nextChange } from "../runs/next-change.ts"
 
 /** Entries of the record that are shown; all are in an export. */
 const mostEntries = 12

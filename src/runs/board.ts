@@ -13,6 +13,7 @@ import type { FlowRun } from "../prefect/schemas.ts"
 import type { Existed } from "./absence.ts"
 import type { History } from "./history.ts"
 import type { Located } from "./normalise.ts"
+import type { Quiet } from "./quiet.ts"
 
 /** Counted for one attempt. Times are of `steadyMillis`, for pacing looks only, never for verdicts on age. */
 export interface AttemptMemory {
@@ -85,6 +86,7 @@ export interface RunMemory {
   /** Reads of a deleted run that got 404: the first of at least two. */
   deletedSince: number | undefined
   readonly said: Set<string>
+  quiet: Quiet | undefined
 }
 
 export class Board extends Context.Service<
@@ -140,7 +142,8 @@ export const blankRun = (): RunMemory => ({
   flippedAt: undefined,
   backSince: undefined,
   deletedSince: undefined,
-  said: new Set()
+  said: new Set(),
+  quiet: undefined
 })
 
 const blankAttempt = (transitionId: string | undefined, pid: string | undefined): AttemptMemory => ({

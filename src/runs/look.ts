@@ -61,7 +61,7 @@ const searchEvery = 10_000
 
 type Environment = Prefect | ControlPlane | Places | RunsConfig | Preparation
 
-export const look = Effect.fn("runs.look")(
+export const look = Effect.fnUntraced(
   function* (
     seen: Seen<FlowRun>,
     memory: RunMemory,

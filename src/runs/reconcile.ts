@@ -22,6 +22,7 @@ import { judge } from "./judge.ts"
 import { type Bulk, look, type Look } from "./look.ts"
 import { attemptTag, type Located, tagOf } from "./normalise.ts"
 import { isCancelling, isKnownState, isOver, phaseOf, timeOf } from "./phase.ts"
+import { quietAfter } from "./quiet.ts"
 import { pidOf, writePid } from "./record.ts"
 import { stop } from "./stop.ts"
 import { tellStopped } from "./stopped.ts"
@@ -49,7 +50,7 @@ const launcherWrites = 5_000
 const answersTake = 3_000
 
 /** `bulk` are the run's live commands as the bulk queries saw them, none where they were not asked; or why they could not. */
-export const reconcile = Effect.fn("runs.reconcile")(function* (
+export const reconcile = Effect.fnUntraced(function* (
   seen: Seen<FlowRun>,
   bulk: Bulk | ApiError
 ): Effect.fn.Return<Outcome | undefined, ApiError, ReconcileEnvironment> {
@@ -74,6 +75,7 @@ const reconcileEntered = Effect.fnUntraced(function* (
   // It is there: what got 404 before was no deletion.
   if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id)
   memory.deletedSince = undefined
+  memory.quiet = undefined
   yield* noteState(seen, memory)
   const { attempt } = memory
   const { looks } = attempt.notFound
@@ -95,7 +97,8 @@ const reconcileEntered = Effect.fnUntraced(function* (
     const confirm = hasGrounds({ ...its, run, asJudged: true, judgedAs: "left over" })
     yield* stop({ ...its, why: "it is a double, or of an earlier attempt", confirm })
   }
-  const { decision, observation } = yield* judge(seen, looked, memory)
+  const judgement = yield* judge(seen, looked, memory)
+  const { decision, observation } = judgement
   yield* act(decision, { run, looked, observation, memory, area, about })
   if (looked._tag === "Found" && decision._tag === "Wait" && run.state_type === "RUNNING") {
     // It came too late and was to be stopped, but had no replica to name; now the run is in it, and may finish there.
@@ -103,6 +106,7 @@ const reconcileEntered = Effect.fnUntraced(function* (
     if (memory.stops.get(id)?.sentAt === undefined) memory.stops.delete(id)
   }
   if (looked._tag === "Found") yield* repairPid(run, looked.current, about)
+  memory.quiet = quietAfter(run, looked, judgement, memory, yield* steadyMillis)
   const job = looked._tag === "Found" ? { found: looked.current, memory } : undefined
   const open =
     looked._tag === "Unreachable"

@@ -1,5 +1,5 @@
 /** When a decision would become another one by nothing but the passing of time. Pure: it asks the table itself. */
-import { decide, type Decision, type Observation, type Policy, type RunView } from "../runs/decide.ts"
+import { decide, type Decision, type Observation, type Policy, type RunView } from "./decide.ts"
 
 export interface Change {
   /** From the look on, in ms. */
@@ -26,12 +26,14 @@ export const nextChange = (view: RunView, observation: Observation, policy: Poli
   const { cancelGrace, deadline, linger, mainLinger, settle, startTimeout } = policy
   const turns = [cancelGrace, linger, mainLinger, settle, startTimeout, 2 * startTimeout, deadline]
   // Some turns come when an age is reached, some when it is passed.
-  const moments = turns
-    .flatMap((turn) => ages.flatMap((age) => (turn === undefined || age === undefined ? [] : [turn - age])))
-    .flatMap((after) => [after, after + 1])
-    .filter((after) => after > 0)
-    .sort((a, b) => a - b)
-  for (const after of moments) {
+  const moments = new Set<number>()
+  for (const turn of turns) {
+    for (const age of ages) {
+      if (turn === undefined || age === undefined || turn < age) continue
+      moments.add(turn - age).add(turn - age + 1)
+    }
+  }
+  for (const after of [...moments].filter((each) => each > 0).sort((a, b) => a - b)) {
     const then = decide(aged(view, after), aged(observation, after), policy)
     if (!sameDecision(now, then)) return { after, decision: then }
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { nextChange } from "../../src/explain/next-change.ts"
+import { nextChange } from "../../src/runs/next-change.ts"
 import type { Policy } from "../../src/runs/decide.ts"
 
 const policy: Policy = {
