@@ -20,6 +20,8 @@ export interface AttemptMemory {
   /** Transition id and PID that it was counted for. */
   readonly transitionId: string | undefined
   pid: string | undefined
+  /** The job that the last look found: what was noted of another tells nothing of it. */
+  counts: string | undefined
   /** Looks that got 404 for a job that was there, counted at the monitor interval; `gone` once nothing else shows it. */
   notFound: { readonly looks: number; readonly lastAt: number; readonly gone: boolean }
   /** Searches that found nothing: the first and the last, and what the last one told of the PID and its job. */
@@ -149,6 +151,7 @@ export const blankRun = (): RunMemory => ({
 const blankAttempt = (transitionId: string | undefined, pid: string | undefined): AttemptMemory => ({
   transitionId,
   pid,
+  counts: undefined,
   notFound: { looks: 0, lastAt: 0, gone: false },
   absent: undefined,
   failed: { looks: 0, lastAt: 0 },

@@ -138,10 +138,23 @@ const isYounger =
 const found = (memory: RunMemory, current: Located, strays: ReadonlyArray<Located>): Look => {
   memory.place = current.place
   noteCounted(memory, current)
-  memory.attempt.absent = undefined
-  memory.attempt.notFound = { looks: 0, lastAt: 0, gone: false }
+  const { attempt } = memory
+  if (attempt.counts !== current.command.id) {
+    // Its PID need not have been seen to change: it is written late, and people edit it.
+    if (attempt.counts !== undefined) Object.assign(attempt, notedOfNone)
+    attempt.counts = current.command.id
+  }
+  attempt.absent = undefined
+  attempt.notFound = { looks: 0, lastAt: 0, gone: false }
   return { _tag: "Found", current, strays }
 }
+
+const notedOfNone = {
+  failed: { looks: 0, lastAt: 0 },
+  mainEndedSince: undefined,
+  final: undefined,
+  startTrouble: undefined
+} satisfies Partial<AttemptMemory>
 
 /** Jobs that are remembered. */
 const mostCounted = 8

@@ -7,7 +7,7 @@
  */
 import { Duration, Effect } from "effect"
 import type { ControlPlane } from "../cpln/control-plane.ts"
-import { type ApiError, isTransient } from "../http/errors.ts"
+import type { ApiError } from "../http/errors.ts"
 import { transitionOf } from "../job/attempt.ts"
 import { Prefect } from "../prefect/prefect.ts"
 import type { Claim } from "./claim.ts"
@@ -27,7 +27,10 @@ const searchEvery = Duration.seconds(1)
 /** "too late": the run had ended, and has its end back. "second": another claimant's job is there. */
 export type Standing = "first" | "too late" | "second" | "alone after all"
 
-/** Nobody else goes on with the claim: where a service does not answer it is asked again, up to the launch deadline. */
+/**
+ * Nobody else goes on with the claim: where a service does not answer, or refuses to, it is asked again, up to the launch
+ * deadline.
+ */
 export const standingOf = Effect.fn("runs.standingOf")(function* (
   runId: string,
   held: Claim,
@@ -39,7 +42,7 @@ export const standingOf = Effect.fn("runs.standingOf")(function* (
     const answer = yield* Effect.result(standingNow(runId, held))
     if (answer._tag === "Success") return answer.success
     const late = (yield* steadyMillis) - begun > launchDeadline
-    if (!isTransient(answer.failure) || late || drained()) return yield* answer.failure
+    if (answer.failure._tag === "NotFound" || late || drained()) return yield* answer.failure
     yield* pauseBefore(tried, answer.failure)
   }
 })

@@ -205,6 +205,40 @@ describe("two jobs of one claim", () => {
   )
 })
 
+describe("a job that is over", () => {
+  scenario("ends no run that was claimed anew since, though its PID was never seen to change", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const first = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } })
+      yield* world.setStage(first, "completed", 0)
+      yield* world.addRun("r1", { state: claimState("t1", { where }) })
+      const written = world.faults.onCall("changeRun", { kind: "503", commit: "never" }, 1e9)
+      yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      const at = begin + 20_000
+      yield* world.propose("r1", "SCHEDULED", {
+        name: "AwaitingRetry",
+        scheduledTime: new Date(at).toISOString()
+      })
+      yield* world.propose("r1", "PENDING", {
+        message: `Claimed by agent-b | attempt t2 | ${where} | try 2`,
+        transitionId: "t2"
+      })
+      const second = yield* world.addCommand(ref, "r1", {
+        tags: { "prefect.io/attempt": attemptOf("t2", at) }
+      })
+      yield* world.change("r1", { infrastructure_pid: pid("w1", second) })
+      yield* world.propose("r1", "RUNNING")
+      written()
+      yield* pass("2 minutes")
+      yield* world.setStage(second, "failed", 1)
+      yield* pass("2 minutes")
+      expect(world.stateOf("r1")).toBe("CRASHED")
+      expect(world.run("r1").state?.message).toContain(second)
+    })
+  )
+})
+
 describe("two claims that were accepted at once", () => {
   for (const named of ["first", "second"] as const) {
     scenario(`whose jobs both came leave one of them, when the PID names the ${named}`, (world) =>

@@ -79,6 +79,32 @@ describe("a claim that lands late", () => {
     })
   )
 
+  scenario("beside another goes on when the search for that one's job was refused once", (world) =>
+    Effect.gen(function* () {
+      yield* world.addRun("r1")
+      world.prefect.acceptsTwo = true
+      const [a, b] = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+      world.faults.on((call) => call.name === "propose" && call.by === "agent agent-a", {
+        kind: "slow",
+        before: 0,
+        after: 500
+      })
+      const dying = yield* Effect.forkDetach(
+        a.launchNow("r1", { asked: () => false, over: Effect.sleep(100) })
+      )
+      world.faults.on(isClaimOfB, late(1_000))
+      world.faults.on(({ name }) => name === "find" && world.types("r1").length > 2, {
+        kind: "status",
+        status: 403
+      })
+      const slow = yield* Effect.forkChild(b.launchNow("r1"))
+      yield* pass("1 minute")
+      yield* Fiber.await(dying)
+      yield* Fiber.join(slow)
+      expect(world.platform.commandsOf("r1")).toHaveLength(1)
+    })
+  )
+
   scenario("beside another is no proof that a cancelled run has no job", (world) =>
     Effect.gen(function* () {
       yield* world.addRun("r1")

@@ -124,20 +124,19 @@ const mostRequests = ({ plan }: Evidence): number => {
 const noHotLoop: Check = {
   promise: "I10",
   name: "no agent asks for more than its work needs",
-  bound: "twice what its loops need in a minute, 20 requests for each run, and 60 for retries",
+  bound:
+    "twice what its loops need in a minute, 20 requests for each run, and 60 for retries; as often as there were processes of its name",
   find: (evidence) =>
     [...evidence.requests].flatMap(([by, minutes]) =>
-      minutes.flatMap((count, minute) =>
-        count > mostRequests(evidence)
-          ? [
-              {
-                at: evidence.begin + minute * 60_000,
-                runId: undefined,
-                what: `${by} sent ${count} requests in a minute`
-              }
-            ]
+      minutes.flatMap((count, minute) => {
+        const at = evidence.begin + minute * 60_000
+        const twins = evidence.processes.filter(
+          ({ from, name, to }) => `agent ${name}` === by && from < at + 60_000 && to > at
+        )
+        return count > Math.max(1, twins.length) * mostRequests(evidence)
+          ? [{ at, runId: undefined, what: `${by} sent ${count} requests in a minute` }]
           : []
-      )
+      })
     )
 }
 

@@ -62,16 +62,20 @@ const waits = (run: RunLife, evidence: Evidence) => {
 /** The longest pause after a launch was held back: trouble of before is still felt that long. */
 const longestPause = 300
 
+/** How long the brake holds what rests on absence, in s. */
+const brake = 900
+
 const noRunIsLost: Check = {
   promise: "I1",
   name: "a due run is started, or ended with a reason",
   bound:
-    "twice the start timeout, the launch deadline, the longest pause of 300 s after a launch was held back, and 60 s to notice",
+    "twice the start timeout, the launch deadline, the longest pause of 300 s after a launch was held back, and 60 s to notice; where a job vanished twice the 15 minutes of the brake",
   find: ofRuns((run, evidence) => {
     const { launchDeadline, limit, startTimeout } = evidence.plan.settings
     // With a limit it waits for other jobs: then only that the world settles is asked.
     if (limit !== undefined) return []
-    const bound = 1000 * (2 * startTimeout + launchDeadline + longestPause + 60)
+    const braked = run.jobs.some((job) => job.vanished) ? 2 * brake : 0
+    const bound = 1000 * (2 * startTimeout + launchDeadline + longestPause + 60 + braked)
     return waits(run, evidence)
       .filter(({ calm }) => calm > bound)
       .map(({ calm, from, how }) => ({
@@ -80,9 +84,6 @@ const noRunIsLost: Check = {
       }))
   })
 }
-
-/** How long the brake holds what rests on absence, in s. */
-const brake = 900
 
 const openTypes = new Set(["PENDING", "RUNNING", "PAUSED"])
 

@@ -55,6 +55,14 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     42542,
     "A run that was cancelled in the old way, before it had a job, stayed Cancelling where the syncs came every 30 s: what had been looked for was forgotten with each."
+  ],
+  [
+    47471,
+    "A run got its end from the job of an earlier attempt, which was remembered as over, because its PID had never been seen to change: COMPLETED, where its newer job had failed."
+  ],
+  [
+    46552,
+    "Of two claims that were accepted at once, the one that counted was given up because the search for the other one's job was refused once: the run waited for five looks of the watch."
   ]
 ]
 
