@@ -35,9 +35,17 @@ export interface AttemptMemory {
     | undefined
   failed: { readonly looks: number; readonly lastAt: number }
   mainEndedSince: number | undefined
-  /** A command that became final, with its execution: it need not be read again. `readAt` is local. */
+  /**
+   * A command that became final, with its execution: it need not be read again while the run stays in that state. `readAt`
+   * is local.
+   */
   final:
-    | { readonly found: Located; readonly execution: JobExecution | undefined; readonly readAt: number }
+    | {
+        readonly found: Located
+        readonly execution: JobExecution | undefined
+        readonly readAt: number
+        readonly stateId: string | null | undefined
+      }
     | undefined
   /** The run's history as of a state of it. */
   history: { readonly stateId: string | null | undefined; readonly of: History } | undefined

@@ -20,6 +20,7 @@ import { RunsConfig } from "./config.ts"
 import { commandsOfRun } from "./earlier.ts"
 import { freshRun } from "./fresh.ts"
 import { holdsAttempt, placesOf, readHistory } from "./history.ts"
+import { since } from "./moment.ts"
 import { agentTag, attemptTag, isFinal, type Located, tagOf } from "./normalise.ts"
 import { isOver, timeOf } from "./phase.ts"
 import type { Places } from "./places.ts"
@@ -29,6 +30,8 @@ import { once, tellRun } from "./tell.ts"
 
 /** A run whose state went back and forth a moment ago is read from two servers, or from an old copy, in ms. */
 const calmFor = 30_000
+/** Reads beside that of the run may take this long together, in ms; then the run is read again. */
+const readsTake = 1_000
 /** An engine that dies of our stop of a double may report the whole run as CRASHED this long, in ms. */
 const doubleReports = 120_000
 
@@ -58,9 +61,12 @@ export const hasGrounds = Effect.fn("runs.hasGrounds")(function* (
     return false
   // A list may be older than the job's start, and one that works has its linger, and its grace.
   if (asked.judgedAs === "pending" && !(yield* isPending(found))) return false
-  const fresh = (yield* freshRun(run.id)).value
-  if (asked.asJudged && fresh.state_id !== run.state_id) return false
-  const reason = yield* reasonToSpare(asked, fresh)
+  const fresh = yield* freshRun(run.id)
+  if (asked.asJudged && fresh.value.state_id !== run.state_id) return false
+  const reason = yield* reasonToSpare(asked, fresh.value)
+  // The reads for that may have hung, and the run may be at work by now.
+  const isOld = (yield* since(fresh.askedAt)) > readsTake
+  if (isOld && (yield* freshRun(run.id)).value.state_id !== fresh.value.state_id) return false
   if (reason === undefined) {
     memory.spared.delete(id)
     return true

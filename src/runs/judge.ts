@@ -95,7 +95,8 @@ const observationOf = Effect.fnUntraced(function* (
     mem.final = {
       found: before?.found === current ? before.found : current,
       execution,
-      readAt: before?.found === current ? before.readAt : now
+      readAt: before?.found === current ? before.readAt : now,
+      stateId: run.state_id
     }
   }
   if (command.lifecycleStage === "failed" && now - mem.failed.lastAt >= 5_000) {

@@ -27,7 +27,6 @@ import { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare, type Prepared } from "./prepare.ts"
 import { standingOf } from "./standing.ts"
-import { restoreEnd } from "./overwritten.ts"
 import { pidOf, writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
 import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
@@ -280,8 +279,6 @@ const refuse = Effect.fnUntraced(function* (
 ): Effect.fn.Return<undefined, LaunchError, LaunchEnvironment> {
   const { agentLink } = yield* RunsConfig
   const held = yield* claim(run, { agent: agentLink, where: "-", tryNumber: earlier.claims + 1 })
-  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
-  const late = yield* restoreEnd({ id: run.id, state_id: held.state.id }, held.transitionId, states)
-  if (!late) yield* endRefused(run, held, { runId: run.id }, problems)
+  yield* endRefused(run, held, { runId: run.id }, problems)
   return undefined
 })

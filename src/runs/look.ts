@@ -80,7 +80,8 @@ export const look = Effect.fnUntraced(
       (attempt.transitionId !== undefined ||
         sorted.current?.command.id === parseInfrastructurePid(run.infrastructure_pid ?? "")?.commandId)
     if (sorted.current !== undefined && agrees) return found(memory, sorted.current, sorted.strays)
-    const final = mem.final
+    // In another state it may be another claim's run, though nobody saw it claimed.
+    const final = mem.final?.stateId === run.state_id ? mem.final : undefined
     // One that was claimed since, between two looks, may have the run by now: its PID is written after its start.
     if (final !== undefined && isSettled(final.found, attempt) && !bulk.some(isYounger(final.found))) {
       const { command } = final.found
@@ -235,7 +236,9 @@ const search = Effect.fnUntraced(function* (
     return noCredential(unreachable.join(", "))
   }
   const existed = vanished === undefined ? existedBy(run, history, pid, named) : "surely"
-  const missed = { pid: vanished ?? pid, existed, foreign: byPid === "of another run" }
+  // What the PID names may be there: an earlier attempt's, which is not the one that is missed.
+  const gone = vanished ?? (named === undefined ? pid : undefined)
+  const missed = { pid: gone, existed, foreign: byPid === "of another run" }
   return yield* absence(seen, mem, history, now, missed, sorted.strays, about)
 })
 

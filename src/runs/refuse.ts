@@ -14,6 +14,7 @@ import { RunsConfig } from "./config.ts"
 import { advice, categoryOfRefusal } from "./diagnose.ts"
 import { readHistory, rivalsOf } from "./history.ts"
 import { handBack, proposeEnd } from "./propose.ts"
+import { standingOf } from "./standing.ts"
 import { tellRun } from "./tell.ts"
 
 /** Lost hand-backs of one run; the next time its job is lost is a crash. */
@@ -25,7 +26,10 @@ export const lostHandBacksAllowed = 2
  */
 const othersClaimWithin = Duration.seconds(2)
 
-/** Writes CRASHED with what is wrong with the run, for its owner to read. */
+/**
+ * Writes CRASHED with what is wrong with the run, for its owner to read. Not where the run had ended before the claim, or
+ * another claim was accepted at the same time and has its job.
+ */
 export const endRefused = Effect.fn("runs.endRefused")(function* (
   run: FlowRun,
   held: Claim,
@@ -37,6 +41,17 @@ export const endRefused = Effect.fn("runs.endRefused")(function* (
   // What is there to be copied into a file ends the text.
   const text = isToApply(problems) ? `${help}\n${problems}` : `${problems}\n${help}`
   yield* Effect.sleep(othersClaimWithin)
+  // The end of a drain cuts the search for a rival's job short.
+  const standing = yield* standingOf(run.id, held, () => false)
+  if (standing === "too late") return
+  if (standing === "second") {
+    return yield* say(
+      "info",
+      "Job",
+      about,
+      "Not ended: another agent's claim was accepted at the same time, and its job is there."
+    )
+  }
   const written = yield* proposeEnd(
     { id: run.id, state_id: held.state.id },
     "CRASHED",

@@ -161,7 +161,7 @@ const notStarted = Effect.fnUntraced(function* (
   held: Claim,
   error: NotStarted,
   drained: () => boolean,
-  lost: (reason: "lost" | "drain", why: string) => Effect.Effect<undefined, ApiError, Prefect | RunsConfig>,
+  lost: (reason: "lost" | "drain", why: string) => Effect.Effect<undefined, ApiError, StartEnvironment>,
   about: About
 ): Effect.fn.Return<undefined, NotStarted | ApiError, StartEnvironment> {
   const now = (yield* Prefect.use((prefect) => prefect.readRun(run.id))).value

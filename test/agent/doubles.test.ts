@@ -156,6 +156,64 @@ describe("a retry that another agent starts between two looks, and whose PID is 
   )
 })
 
+describe("a retry that nobody saw claimed, and whose job has vanished", () => {
+  scenario("is not judged by the job before it, which was remembered as over", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const before = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        start_time: new Date(begin).toISOString(),
+        infrastructure_pid: pid("w1", before),
+        history: [claimState("t1", { where })],
+        state: stateAt(begin, "RUNNING")
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("12 seconds")
+      yield* world.setStage(before, "completed", 0)
+      yield* pass("12 seconds")
+      yield* world.propose("r1", "SCHEDULED", { name: "AwaitingRetry" })
+      yield* world.propose("r1", "PENDING", {
+        message: `Claimed by agent-b | attempt t2 | ${where} | try 2`,
+        transitionId: "t2"
+      })
+      yield* world.propose("r1", "RUNNING")
+      yield* pass("20 minutes")
+      expect(world.run("r1").state).toMatchObject({ type: "CRASHED" })
+      expect(world.run("r1").state?.message).toContain("no longer exists")
+    })
+  )
+})
+
+describe("a stop whose reasons take long to be read", () => {
+  scenario("is not sent once the engine has taken the run up", (world) =>
+    Effect.gen(function* () {
+      const ref = yield* world.addWorkload("w1")
+      const job = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } })
+      yield* world.addRun("r1", {
+        run_count: 1,
+        start_time: new Date(begin).toISOString(),
+        infrastructure_pid: pid("w1", job),
+        history: [claimState("t1", { where })],
+        state: stateAt(begin, "RUNNING")
+      })
+      yield* startAgent(world, "agent-a")
+      yield* pass("12 seconds")
+      yield* world.propose("r1", "CRASHED")
+      const hung: Array<string> = []
+      const hangs = { kind: "slow", before: 0, after: 8_000 } as const
+      world.faults.on(({ name }) => name === "history" && hung.push(name) > 0, hangs)
+      while (hung.length === 0) yield* pass("1 second")
+      yield* world.propose("r1", "RUNNING")
+      yield* pass("1 minute")
+      expect(world.stopped()).toEqual([])
+      yield* world.propose("r1", "CRASHED")
+      yield* pass("3 minutes")
+      expect(world.stopped()).toEqual([job])
+    })
+  )
+})
+
 describe("a double that was stopped, where the job that counted has vanished", () => {
   scenario("tells nothing of the run: the PID names another", (world) =>
     Effect.gen(function* () {

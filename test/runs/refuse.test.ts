@@ -89,6 +89,41 @@ describe("a run that cannot run", () => {
     })
   )
 
+  scenario(
+    "in the eyes of one of two agents whose claims were accepted at once is left to the other one's job",
+    (world) =>
+      Effect.gen(function* () {
+        world.prefect.acceptsTwo = true
+        yield* world.addRun("r1")
+        const benches = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+        world.faults.on(({ by, name }) => name === "start" && by === "agent agent-b", {
+          kind: "status",
+          status: 409
+        })
+        const launches = benches.map((bench) => bench.launchNow("r1"))
+        yield* within("20 seconds", Effect.forEach(launches, Effect.result, { concurrency: 2 }))
+        expect(world.types("r1")).toContain("PENDING")
+        expect(world.types("r1")).not.toContain("CRASHED")
+        expect(world.stages("r1")).toHaveLength(1)
+      }),
+    { line: "2" }
+  )
+
+  scenario(
+    "in the eyes of all whose claims were accepted at once is ended, once",
+    (world) =>
+      Effect.gen(function* () {
+        world.prefect.acceptsTwo = true
+        yield* world.addRun("r1")
+        const benches = [yield* makeBench(world, "agent-a"), yield* makeBench(world, "agent-b")]
+        world.faults.on(({ name }) => name === "start", { kind: "status", status: 409 }, 2)
+        const launches = benches.map((bench) => bench.launchNow("r1"))
+        yield* within("20 seconds", Effect.forEach(launches, Effect.result, { concurrency: 2 }))
+        expect(world.types("r1")).toEqual(["SCHEDULED", "PENDING", "PENDING", "CRASHED"])
+      }),
+    { line: "2" }
+  )
+
   scenario("only because a service does not answer now is not claimed at all", (world) =>
     Effect.gen(function* () {
       for (const [id, name] of [

@@ -150,7 +150,7 @@ const limitHolds: Check = {
     const { limit } = plan.settings
     // One agent with one link counts exactly; others may each have as many in flight.
     if (limit === undefined || plan.replicas > 1 || !plan.oneLink) return []
-    const overlaps = plan.events.some(({ event }) => event.what === "rolling restart")
+    const overlaps = plan.events.some(({ event }) => ["rolling restart", "twin"].includes(event.what))
     const most = overlaps ? 2 * limit : limit
     const isHidden = plan.events.some(({ event }) =>
       ["stale read", "late start", "lost page"].includes(event.what)
@@ -180,13 +180,19 @@ const worldSettles: Check = {
 
 const heartbeats = new Set(["worker seen"])
 
+/** The container of a job whose record was taken away goes on unseen, and may open its run again. */
+const engineWrote = ({ entries }: Evidence, from: number): boolean =>
+  entries.some(({ at, by, what }) => by === "engine" && what === "state" && at > from)
+
 const restIsQuiet: Check = {
   promise: "I11",
   name: "with nothing to do there are no writes but heartbeats",
   bound:
     "from the second sync after the world settled on; a job of a deleted run may live for longer, and is stopped once it can be",
-  find: ({ entries, plan, runs, settledAt }) => {
-    const from = (settledAt ?? Number.POSITIVE_INFINITY) + 2000 * plan.settings.interval
+  find: (evidence) => {
+    const { entries, plan, runs, settledAt } = evidence
+    if (settledAt === undefined || engineWrote(evidence, settledAt)) return []
+    const from = settledAt + 2000 * plan.settings.interval
     const deleted = runs.filter((run) => run.deletedAt !== undefined)
     const left = new Set(deleted.flatMap((run) => run.jobs.map((job) => job.id)))
     const isStopOfLeft = (entry: Entry) => entry.what === "job stop asked" && left.has(entry.commandId)
@@ -208,9 +214,11 @@ const idleIsCheap: Check = {
   name: "with nothing to do the reads stay within the idle budget",
   bound:
     "the polls and cancel watches of a minute, and 15 more (75 with the usual settings), times 60 by the longest sync",
-  find: ({ begin, endedAt, jobs, plan, requests, settledAt }) => {
+  find: (evidence) => {
+    const { begin, endedAt, jobs, plan, requests, settledAt } = evidence
+    if (settledAt === undefined || engineWrote(evidence, settledAt)) return []
     // The job of a deleted run may live on: it waits for a replica that could be stopped, or for a person.
-    if (settledAt === undefined || jobs.some((job) => isOfRun(job, plan) && job.over > settledAt)) return []
+    if (jobs.some((job) => isOfRun(job, plan) && job.over > settledAt)) return []
     const { cancelInterval, interval, queryInterval } = plan.settings
     const budget = 60 / queryInterval + 60 / cancelInterval + 15 * Math.max(1, 60 / interval)
     const [first, last] = [

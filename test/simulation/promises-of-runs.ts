@@ -11,6 +11,7 @@ import {
   isCancelling,
   isEnd,
   type Process,
+  type JobLife,
   type RunLife,
   spansOf,
   type StateSeen,
@@ -246,7 +247,7 @@ const pidIsOfNewest: Check = {
   promise: "I7",
   name: "the infrastructure PID names a job of the newest claim",
   bound:
-    "8 s: the proof of a claim holds for 5, and the write takes its time; a process that is frozen as it writes is put right by the next look",
+    "8 s: the proof of a claim holds for 5, and the write takes its time; a process that is frozen as it writes is put right by the next look. A job that was taken for lost, came late and works is named as long as no newer one is there",
   find: ({ entries, runs }) =>
     entries.flatMap((entry) => {
       if (entry.what !== "run changed" || !byAgent(entry.by)) return []
@@ -261,9 +262,14 @@ const pidIsOfNewest: Check = {
       const newest = known?.at(-1)
       if (job === undefined || newest === undefined || job.at >= newest.at) return []
       const ids = roundUpTo(run?.states ?? [], newest)
-      const attempt = String(job.tags["prefect.io/attempt"])
-      const fits = ids.some((each) => attempt.endsWith(each)) || newest.message.includes(` adopts ${job.id}`)
-      return fits
+      const isOfNewest = (each: JobLife) =>
+        ids.some((one) => String(each.tags["prefect.io/attempt"]).endsWith(one))
+      const fits = isOfNewest(job) || newest.message.includes(` adopts ${job.id}`)
+      // It came late, after it was taken for lost, works for the run, and there is no other.
+      const isAllThereIs =
+        !run?.jobs.some((each) => isOfNewest(each) && each.at <= entry.at) &&
+        run?.states.some((state) => state.by === "engine" && state.at > newest.at && state.at <= entry.at)
+      return fits || isAllThereIs
         ? []
         : [
             {

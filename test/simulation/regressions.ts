@@ -63,6 +63,18 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     46552,
     "Of two claims that were accepted at once, the one that counted was given up because the search for the other one's job was refused once: the run waited for five looks of the watch."
+  ],
+  [
+    103809,
+    "A run that a person called CRASHED was taken up by its engine while the read of its history hung: its job was stopped a minute later."
+  ],
+  [
+    105595,
+    "Of two claims that were accepted at once, one had its start refused, and called the run CRASHED beside the other's job."
+  ],
+  [
+    106842,
+    "A run got its end from the job of an earlier attempt, which was remembered as over, because nobody had seen the run claimed anew and the PID was not written yet."
   ]
 ]
 
