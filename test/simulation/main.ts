@@ -6,6 +6,7 @@
  *                       --replicas K     in every world; drawn by the seed unless given
  *                       --mutants        every mutant of the program has to be caught
  *                       --workers W      processes at once; as many as there are cores
+ *                       --record FILE    what came of it, for docs/promises.md (bun test/simulation/write-page.ts)
  *   npm run simulate -- --plan FILE      one world as it is written there
  *                       --mutant NAME    with one mutant of the program
  *   npm run simulate -- --replay FILE    decides a recorded flight anew; exit code 1 when a decision differs
@@ -14,7 +15,7 @@
  * code is 1 on any violation, on a mutant that was not caught, and, with 500 seeds or more, on a kind of trouble that never
  * happened.
  */
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { options } from "../../scripts/local/script.ts"
 import { askAll, askOne } from "./crew.ts"
@@ -22,7 +23,7 @@ import { huntMutants } from "./hunt.ts"
 import type { Plan } from "./plan.ts"
 import { regressions } from "./regressions.ts"
 import { replayFile } from "./replay.ts"
-import { missing, table, type Tally, tally } from "./tally.ts"
+import { type LongRun, missing, table, type Tally, tally } from "./tally.ts"
 import { writeTold } from "./told.ts"
 import type { Task } from "./worker.ts"
 
@@ -42,7 +43,7 @@ const refuse = (error: unknown): never => {
 }
 
 const read = () =>
-  options(["seeds", "seed", "replicas", "plan", "mutant", "workers", "replay"], ["mutants", "help"])
+  options(["seeds", "seed", "replicas", "plan", "mutant", "workers", "replay", "record"], ["mutants", "help"])
 const given = ((): ReturnType<typeof read> => {
   try {
     return read()
@@ -125,6 +126,11 @@ const run = async (): Promise<number> => {
   for (const kind of never) print(`never happened: ${kind}`)
   const hunted = given.mutants === true ? await huntMutants(workers, print) : { caught: 0, escaped: 0 }
   const seconds = Math.round((performance.now() - begun) / 1000)
+  if (given.record !== undefined) {
+    const { seeds: worlds, fired, runs, violations } = counts
+    const found: LongRun = { first, worlds, runs, violations, seconds, fired: Object.fromEntries(fired) }
+    writeFileSync(given.record, `${JSON.stringify(found, undefined, 2)}\n`)
+  }
   // For whoever counts suites: each seed and each mutant is one test.
   const failed = counts.bad + never.length + hunted.escaped
   print(`${counts.seeds - counts.bad + hunted.caught} passed, ${failed} failed`)

@@ -9,6 +9,8 @@ import type { Plan } from "./plan.ts"
 export interface Regression {
   /** What went wrong, in a line. */
   readonly story: string
+  /** Its plan, in this folder. */
+  readonly file: string
   readonly plan: Plan
 }
 
@@ -78,10 +80,7 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   ]
 ]
 
-const planOf = (seed: number): Plan =>
-  JSON.parse(readFileSync(new URL(`regressions/seed-${seed}.json`, import.meta.url), "utf8")) as Plan
-
-export const regressions: ReadonlyArray<Regression> = stories.map(([seed, story]) => ({
-  story,
-  plan: planOf(seed)
-}))
+export const regressions: ReadonlyArray<Regression> = stories.map(([seed, story]) => {
+  const file = `regressions/seed-${seed}.json`
+  return { story, file, plan: JSON.parse(readFileSync(new URL(file, import.meta.url), "utf8")) as Plan }
+})

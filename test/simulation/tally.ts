@@ -16,6 +16,15 @@ export interface Tally {
   readonly add: (result: Result) => void
 }
 
+/** What came of a run that was long enough to be told of. */
+export interface LongRun extends Pick<Tally, "runs" | "violations"> {
+  /** The first seed. */
+  readonly first: number
+  readonly worlds: number
+  readonly seconds: number
+  readonly fired: Readonly<Record<string, number>>
+}
+
 export const tally = (): Tally => {
   const counts: Tally = {
     seeds: 0,
@@ -62,11 +71,14 @@ const faults = [
   "stale"
 ] as const
 
+/** Every kind of trouble that many worlds have to have seen. */
+export const troubles: ReadonlyArray<string> = [
+  ...eventNames.filter((name) => kinds[name].weight > 0).map((name) => `event: ${name}`),
+  ...faults.map((name) => `fault: ${name}`)
+]
+
 export const missing = ({ fired }: Tally): ReadonlyArray<string> =>
-  [
-    ...eventNames.filter((name) => kinds[name].weight > 0).map((name) => `event: ${name}`),
-    ...faults.map((name) => `fault: ${name}`)
-  ].filter((kind) => !fired.has(kind))
+  troubles.filter((kind) => !fired.has(kind))
 
 export const table = ({ fired }: Tally): ReadonlyArray<string> =>
   [...fired]
