@@ -2,7 +2,8 @@
  * A loop of the agent: the same work at an interval, for as long as its scope is open.
  *
  * Invariant: a loop outlives every failure, defect and interruption of its work, and no other fiber ever learns of one;
- * only its own interruption ends it. Trouble stretches its pace, up to a minute, and shows in its `LoopHealth`.
+ * only its own interruption ends it. Trouble stretches its pace, up to a minute, and shows in its `LoopHealth`; what goes on
+ * is said ever more seldom, but every five minutes.
  */
 import { Cause, Clock, Duration, Effect, Exit, Latch, Random, Ref, type Scope } from "effect"
 import { plural } from "../observe/plural.ts"
@@ -26,6 +27,8 @@ export const makeRecovery: Effect.Effect<Recovery> = Effect.map(Latch.make(false
 }))
 
 const longestPause = Duration.minutes(1)
+/** The same trouble is said again after this long at the latest, in ms. */
+const saidEvery = 300_000
 
 /** Full jitter: anything between nothing and the doubled pause, so that replicas do not march in step. */
 const pauseAfter = (failures: number) =>
@@ -45,6 +48,10 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
 ): Effect.fn.Return<Ref.Ref<LoopHealth>, never, R | Scope.Scope> {
   const health = yield* Ref.make<LoopHealth>({ name, failuresInARow: 0, lastSuccess: undefined })
 
+  let saidAt = 0
+  const isToSay = (failures: number, cause: Cause.Cause<E>, now: number): boolean =>
+    isPowerOfTwo(failures) || now - saidAt >= saidEvery || Cause.hasDies(cause)
+
   const turn = Effect.fn(`loop.${name}`)(function* () {
     const exit = yield* Effect.exit(work)
     if (Exit.isSuccess(exit)) {
@@ -61,9 +68,12 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
       failuresInARow: now.failuresInARow + 1
     }))
     const pause = yield* pauseAfter(failuresInARow)
-    yield* Effect.logWarning(
-      `${name} failed${failuresInARow === 1 ? "" : ` ${failuresInARow} times in a row`}; next try in ${(Duration.toMillis(pause) / 1000).toFixed(1)} s: ${reasonOf(exit.cause)}`
-    )
+    const now = yield* Clock.currentTimeMillis
+    const words = `${name} failed${failuresInARow === 1 ? "" : ` ${failuresInARow} times in a row`}; next try in ${(Duration.toMillis(pause) / 1000).toFixed(1)} s: ${reasonOf(exit.cause)}`
+    if (isToSay(failuresInARow, exit.cause, now)) {
+      saidAt = now
+      yield* Effect.logWarning(words)
+    } else yield* Effect.logDebug(words)
     yield* Effect.logDebug(exit.cause)
     yield* Effect.raceFirst(Effect.sleep(pause), recovery.awaited)
   })
@@ -71,6 +81,8 @@ export const loop = Effect.fnUntraced(function* <E extends { readonly message: s
   yield* turn().pipe(Effect.forever, Effect.forkScoped)
   return health
 })
+
+const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0
 
 /** One line for a person; the whole cause is there at debug. */
 const reasonOf = (cause: Cause.Cause<{ readonly message: string }>): string => {
