@@ -15,9 +15,8 @@ import type { AttemptMemory, RunMemory } from "./board.ts"
 import { RunsConfig } from "./config.ts"
 import { executionOf, isOver } from "./executions.ts"
 import { attemptIn, type History, newestRound } from "./history.ts"
-import { isFinal, type Located, oldestFirst } from "./normalise.ts"
+import { isFinal, type Located, oldestFirst, pidOf } from "./normalise.ts"
 import { placeFromText, type Places } from "./places.ts"
-import { pidOf } from "./record.ts"
 
 export interface Absent {
   readonly _tag: "Absent"

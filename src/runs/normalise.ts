@@ -7,6 +7,7 @@
 import type { Place } from "../cpln/place.ts"
 import type { Command, JobExecution } from "../cpln/schemas.ts"
 import { transitionOf } from "../job/attempt.ts"
+import type { InfrastructurePid } from "../job/infrastructure-pid.ts"
 import { exitOf } from "./diagnose.ts"
 import type { Observation } from "./decide.ts"
 import { timeOf } from "./phase.ts"
@@ -31,6 +32,17 @@ export interface Located {
   readonly command: Command
   readonly at: number
 }
+
+/** The infrastructure PID of a job. */
+export const pidOf = ({
+  command,
+  place: { workload }
+}: Pick<Located, "place"> & { readonly command: { readonly id: string } }): InfrastructurePid => ({
+  org: workload.org,
+  gvc: workload.gvc,
+  workload: workload.name,
+  commandId: command.id
+})
 
 /** What names the current attempt of a run. */
 export interface CurrentAttempt {

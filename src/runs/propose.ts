@@ -63,6 +63,9 @@ export const proposeEnd = (
 ): Effect.Effect<Written, ApiError, Prefect> =>
   proposeFor(judged, () => ({ type: state, message, transitionId: derivedId(judged.id, subject, state) }))
 
+/** Lost hand-backs of one run; the next time its job is lost is a crash. */
+export const lostHandBacksAllowed = 2
+
 /** Gives a claimed run back to the pool. `AwaitingRetry`: a state named Scheduled would be renamed Late and lose its message. */
 export const handBack = (
   judged: Judged,

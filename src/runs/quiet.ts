@@ -12,8 +12,7 @@ import type { RunMemory } from "./board.ts"
 import type { Judgement } from "./judge.ts"
 import type { Bulk, Look } from "./look.ts"
 import { nextChange } from "./next-change.ts"
-import { hasSideContainers } from "./normalise.ts"
-import { pidOf } from "./record.ts"
+import { hasSideContainers, pidOf } from "./normalise.ts"
 
 /** The rows as they were, and until when, by `steadyMillis`, time changes nothing. */
 export interface Quiet {

@@ -17,19 +17,9 @@ import { RunsConfig } from "./config.ts"
 import { freshRun } from "./fresh.ts"
 import { newestRound, readHistory } from "./history.ts"
 import { type Moment, since } from "./moment.ts"
-import type { Located } from "./normalise.ts"
+import { pidOf } from "./normalise.ts"
 import { retriesInProcess } from "./phase.ts"
 import { proofHolds } from "./start.ts"
-
-export const pidOf = ({
-  command,
-  place: { workload }
-}: Pick<Located, "place"> & { readonly command: { readonly id: string } }): InfrastructurePid => ({
-  org: workload.org,
-  gvc: workload.gvc,
-  workload: workload.name,
-  commandId: command.id
-})
 
 /** Tags of an earlier attempt go; what people wrote stays. */
 const tagsWith = (tags: ReadonlyArray<string>, pid: InfrastructurePid): ReadonlyArray<string> => [

@@ -13,12 +13,9 @@ import type { Claim } from "./claim.ts"
 import { RunsConfig } from "./config.ts"
 import { advice, categoryOfRefusal } from "./diagnose.ts"
 import { readHistory, rivalsOf } from "./history.ts"
-import { handBack, proposeEnd } from "./propose.ts"
+import { handBack, lostHandBacksAllowed, proposeEnd } from "./propose.ts"
 import { standingOf } from "./standing.ts"
 import { tellRun } from "./tell.ts"
-
-/** Lost hand-backs of one run; the next time its job is lost is a crash. */
-export const lostHandBacksAllowed = 2
 
 /**
  * Others may be about to claim, on data from before our claim: they must find the run claimed, not finished, because the
