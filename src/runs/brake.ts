@@ -122,11 +122,11 @@ const sayHeld = ({ allowed, cause, held, hits, live }: Verdict, now: number) => 
     [
       `Brake: ${why}. Nothing is ended for that reason.`,
       ...(gone > 0
-        ? [`${gone} runs whose job is gone are CRASHED from ${until} on if every answer stays the same.`]
+        ? [`Runs whose job is gone (${gone}) are CRASHED from ${until} on if every answer stays the same.`]
         : []),
       ...(deleted > 0
         ? [
-            `${deleted} jobs of deleted runs live on: if the runs really were deleted, restart the agent with --max-disruption ${Math.max(hits, 1)}, or stop the jobs at Control Plane.`
+            `Jobs of deleted runs (${deleted}) live on: if the runs really were deleted, restart the agent with --max-disruption ${Math.max(hits, 1)}, or stop the jobs at Control Plane.`
           ]
         : [])
     ].join(" ")

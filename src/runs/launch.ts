@@ -27,6 +27,7 @@ import { Places } from "./places.ts"
 import type { CurrentPool } from "./pool.ts"
 import { type Preparation, prepare, type Prepared } from "./prepare.ts"
 import { standingOf } from "./standing.ts"
+import { restoreYounger } from "./overwritten.ts"
 import { writeDown } from "./record.ts"
 import { endRefused, giveBack } from "./refuse.ts"
 import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
@@ -109,7 +110,10 @@ export const launch: (
   const sightings = yield* Sightings
   const earlier = yield* earlierAttempts(offer.run, sightings.of(offer.run.id))
   // The history is the younger one, and may tell of jobs that were not looked for.
-  if (earlier.stateId !== undefined && earlier.stateId !== offer.run.state_id) return yield* movedOn
+  if (earlier.stateId !== undefined && earlier.stateId !== offer.run.state_id) {
+    const now = (yield* freshRun(offer.run.id)).value
+    if (now.state_id !== offer.run.state_id || (yield* restoreYounger(now))) return yield* movedOn
+  }
   if (earlier.live !== undefined) return yield* new EarlierJobLives({ command: earlier.live.command.id })
   if (earlier.adoptable !== undefined) {
     return yield* settled(drain)(adopt(offer, earlier, earlier.adoptable))

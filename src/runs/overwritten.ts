@@ -1,14 +1,14 @@
 /**
- * A claim that came too late: the server accepts PENDING over a finished run, so a proposal that waited in it while
- * another agent's job ran to its end takes the end away.
+ * A claim or a hand-back that came too late: the server accepts both over a finished run, so a proposal that waited in it
+ * while another agent's job ran to its end takes the end away.
  *
- * Invariant: nothing is started for such a claim, and the run gets back the very end that it had.
+ * Invariant: nothing is started for such a claim or after such a hand-back, and the run gets back the very end that it had.
  */
 import { Effect } from "effect"
 import type { ApiError } from "../http/errors.ts"
 import { say } from "../observe/say.ts"
-import type { Prefect, Proposal } from "../prefect/prefect.ts"
-import type { PastState } from "../prefect/schemas.ts"
+import { Prefect, type Proposal } from "../prefect/prefect.ts"
+import type { FlowRun, PastState } from "../prefect/schemas.ts"
 import { derivedId } from "./ids.ts"
 import { timeOf } from "./phase.ts"
 import { type Judged, proposeFor, type Written } from "./propose.ts"
@@ -40,14 +40,7 @@ export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
 ): Effect.fn.Return<boolean, ApiError, Prefect> {
   const end = endBefore(states, transitionId)
   if (end === undefined) return false
-  const proposal: Proposal = {
-    type: end.type,
-    ...(end.name ? { name: end.name } : {}),
-    ...(end.message ? { message: end.message } : {}),
-    ...(end.data === undefined || end.data === null ? {} : { data: end.data }),
-    transitionId: derivedId(claimed.id, transitionId, "restore")
-  }
-  const written: Written = yield* proposeFor(claimed, () => proposal)
+  const written = yield* writeAgain(claimed, end, transitionId)
   yield* say(
     "warning",
     "Job",
@@ -56,3 +49,36 @@ export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
   )
   return true
 })
+
+/**
+ * For a run that is in a state of which the server's history, which goes by the times at which states were asked for,
+ * shows a younger one: what is asked for last is no longer what came last. An end is written again, then true.
+ */
+export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
+  run: FlowRun
+): Effect.fn.Return<boolean, ApiError, Prefect> {
+  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
+  const youngest = states.at(-1)
+  if (!isEnd(youngest) || youngest.id === run.state_id) return false
+  const written = yield* writeAgain(run, youngest, run.state_id ?? "")
+  if (written === "written") {
+    yield* say(
+      "warning",
+      "Job",
+      { runId: run.id },
+      `${run.state_name ?? run.state_type} came too late: the run had ended ${youngest.type} by then, which is written back.`
+    )
+  }
+  return true
+})
+
+const writeAgain = (judged: Judged, end: End, subject: string): Effect.Effect<Written, ApiError, Prefect> => {
+  const proposal: Proposal = {
+    type: end.type,
+    ...(end.name ? { name: end.name } : {}),
+    ...(end.message ? { message: end.message } : {}),
+    ...(end.data === undefined || end.data === null ? {} : { data: end.data }),
+    transitionId: derivedId(judged.id, subject, "restore")
+  }
+  return proposeFor(judged, () => proposal)
+}

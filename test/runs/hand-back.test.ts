@@ -230,3 +230,47 @@ describe("a claim of a run that was claimed before", () => {
     })
   )
 })
+
+/** By its own time it is older than what the run went through before it was written: it waited in the server. */
+describe("a hand-back that landed late", () => {
+  const landedOn = Effect.fnUntraced(function* (world: World, last: string) {
+    const ref = yield* world.addWorkload("w1")
+    const job = yield* world.addCommand(ref, "r1", {
+      stage: "completed",
+      tags: { "prefect.io/attempt": attemptOf("t2", begin - 20_000) }
+    })
+    const late = begin - 25_000
+    yield* world.addRun("r1", {
+      run_count: 1,
+      infrastructure_pid: pid("w1", job),
+      history: [
+        claimState("t1", { where, at: begin - 60_000 }),
+        handedBack("t1", { where, at: begin - 26_000, agent: "agent-b" }),
+        claimState("t2", { where, at: begin - 20_000, tryNumber: 2 }),
+        stateAt(begin - 15_000, last)
+      ],
+      state: { ...handedBack("t1", { where, at: late }), id: "landed late" }
+    })
+    return job
+  })
+
+  for (const last of ["COMPLETED", "FAILED"]) {
+    scenario(`on ${last} is undone, by whoever is offered the run, and nothing is started`, (world) =>
+      Effect.gen(function* () {
+        yield* landedOn(world, last)
+        yield* within("10 seconds", (yield* makeBench(world, "agent-a")).launchNow("r1"))
+        expect(world.stateOf("r1")).toBe(last)
+        expect(world.stages("r1")).toEqual(["completed"])
+      })
+    )
+  }
+
+  scenario("on RUNNING lets the run be run again once its job is over", (world) =>
+    Effect.gen(function* () {
+      yield* landedOn(world, "RUNNING")
+      yield* within("10 seconds", (yield* makeBench(world, "agent-a")).launchNow("r1"))
+      expect(world.types("r1").filter((type) => type === "PENDING")).toHaveLength(3)
+      expect(world.stages("r1")).toHaveLength(2)
+    })
+  )
+})

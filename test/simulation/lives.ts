@@ -32,6 +32,12 @@ export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): Re
   return upTo.slice(begun + 1).map((state) => claimOf(state) ?? "")
 }
 
+/** As that, and those after it: of two claims of one millisecond the ids do not tell which was the last. */
+const roundOf = (states: ReadonlyArray<StateSeen>, claim: number): ReadonlyArray<string> => {
+  const after = states.findIndex((state, n) => n > claim && claimOf(state) === undefined)
+  return roundUpTo(states, states.at(after < 0 ? -1 : after - 1)!)
+}
+
 /** The newest attempt's oldest job, which is the one that counts; of the same millisecond that with the smaller id. */
 export const decisive = (run: RunLife, at: number): JobLife | undefined => newestJobs(run, at)[0]
 
@@ -47,8 +53,14 @@ const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {
   const made = run.jobs.filter((job) => job.at <= at)
   const attemptOf = (job: JobLife) => String(job.tags["prefect.io/attempt"] ?? "")
   const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
-  const claim = run.states.findLast((state) => newest.endsWith(claimOf(state) ?? " "))
-  const round = claim === undefined ? [] : roundUpTo(run.states, claim)
+  const claim = run.states.findLastIndex((state) => newest.endsWith(claimOf(state) ?? " "))
+  const round =
+    claim < 0
+      ? []
+      : roundOf(
+          run.states.filter((state, n) => n <= claim || state.at <= at),
+          claim
+        )
   return made
     .filter((job) => attemptOf(job) === newest || round.some((id) => attemptOf(job).endsWith(id)))
     .sort((a, b) => Math.floor(a.at) - Math.floor(b.at) || (a.id < b.id ? -1 : 1))

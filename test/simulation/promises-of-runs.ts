@@ -70,12 +70,12 @@ const noRunIsLost: Check = {
   promise: "I1",
   name: "a due run is started, or ended with a reason",
   bound:
-    "twice the start timeout, the launch deadline, the longest pause of 300 s after a launch was held back, and 60 s to notice; where a job vanished twice the 15 minutes of the brake",
+    "twice the start timeout, the launch deadline, the longest pause of 300 s after a launch was held back, and 60 s to notice; where the record of a job went twice the 15 minutes of the brake",
   find: ofRuns((run, evidence) => {
     const { launchDeadline, limit, startTimeout } = evidence.plan.settings
     // With a limit it waits for other jobs: then only that the world settles is asked.
     if (limit !== undefined) return []
-    const braked = run.jobs.some((job) => job.vanished) ? 2 * brake : 0
+    const braked = run.jobs.some((job) => Number.isFinite(job.deletedAt)) ? 2 * brake : 0
     const bound = 1000 * (2 * startTimeout + launchDeadline + longestPause + 60 + braked)
     return waits(run, evidence)
       .filter(({ calm }) => calm > bound)
@@ -119,11 +119,11 @@ const cancellingConverges: Check = {
   promise: "I5",
   name: "a run that is being cancelled comes to its end",
   bound:
-    "without a job what it takes to prove that there is none (the launch deadline, or five looks at the monitor interval); with one the cancel grace, the platform's grace and 30 s until a stop is asked for again; and two syncs; where a job vanished twice the 15 minutes of the brake. A job counts from its replica on",
+    "without a job what it takes to prove that there is none (the launch deadline, or five looks at the monitor interval); with one the cancel grace, the platform's grace and 30 s until a stop is asked for again; and two syncs; where the record of a job went twice the 15 minutes of the brake. A job counts from its replica on",
   find: ofRuns((run, evidence) => {
     const { cancelGrace, interval, launchDeadline } = evidence.plan.settings
     const absent = Math.max(launchDeadline + 45, 6 * interval)
-    const braked = run.jobs.some((job) => job.vanished) ? 2 * brake : 0
+    const braked = run.jobs.some((job) => Number.isFinite(job.deletedAt)) ? 2 * brake : 0
     const present = cancelGrace + evidence.plan.stopping.grace + 30
     const bound = 1000 * (Math.max(absent, present) + 2 * interval + 30 + braked)
     return spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {

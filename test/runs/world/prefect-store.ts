@@ -47,7 +47,9 @@ export class RunStore {
   }
 
   add(now: number, run: FlowRun, states: ReadonlyArray<State>, retriesLeft: number): void {
-    this.#runs.set(run.id, { versions: [], states: [...states], retriesLeft, deletedAt: undefined })
+    // As the server has them: by their own times, whichever was written last.
+    const inOrder = [...states].sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp))
+    this.#runs.set(run.id, { versions: [], states: inOrder, retriesLeft, deletedAt: undefined })
     this.put(now, run)
   }
 
