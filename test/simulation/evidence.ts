@@ -81,7 +81,7 @@ export interface Evidence {
   readonly mayBrake: boolean
   /** When a search for jobs was hit by a fault. */
   readonly blindAt: ReadonlyArray<number>
-  /** When an answer to one left out what was there. */
+  /** When an answer to one left out what was there, or was of the past. */
   readonly partialAt: ReadonlyArray<number>
   /** When something kept the agents from seeing or doing things: faults, outages, nobody there. Disjoint, in order. */
   readonly trouble: ReadonlyArray<Span>

@@ -150,7 +150,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     })),
     mayBrake: mayBrake(plan, watching.hits),
     partialAt: watching.hits.flatMap(({ at, call, fault }) =>
-      call.name === "find" && fault.kind === "lost page" ? [at] : []
+      call.name === "find" && (fault.kind === "lost page" || fault.kind === "stale") ? [at] : []
     ),
     blindAt: watching.hits.flatMap(({ at, call }) => (call.name === "find" ? [at] : [])),
     trouble: troubleOf(begin, plan.events, watching.hits),

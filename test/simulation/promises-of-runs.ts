@@ -145,7 +145,7 @@ const cancelledIsTrue: Check = {
   promise: "I5",
   name: "CANCELLED is written only when no job of the run lives",
   bound:
-    "no job that was made more than 2 s before the write, and what answers take where a service is slow, and that no answer of that time left out",
+    "no job that was made more than 2 s before the write, and what answers take where a service is slow, and that no answer of that time left out or was too old to show",
   find: ofRuns((run, evidence) =>
     run.states.flatMap((state) => {
       if (!byAgent(state.by) || state.type !== "CANCELLED") return []
