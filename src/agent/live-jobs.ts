@@ -8,10 +8,10 @@ import { Commands } from "../cpln/commands.ts"
 import { at, type Place, placeKey } from "../cpln/place.ts"
 import { type ApiError, Unavailable } from "../http/errors.ts"
 import { RunsConfig } from "../runs/config.ts"
-import type { Bulk } from "../runs/look.ts"
-import { isFinal, type Located, poolTag, runTag, tagOf } from "../runs/normalise.ts"
+import type { Bulk } from "../runs/look/look.ts"
+import { isFinal, type Located, poolTag, runTag, tagOf } from "../runs/decide/normalise.ts"
 import { Places } from "../runs/places.ts"
-import { liveJobs, Sightings } from "../runs/sightings.ts"
+import { liveJobs, Sightings } from "../runs/look/sightings.ts"
 
 /** How many workloads are asked at once. */
 const concurrency = 16

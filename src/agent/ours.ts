@@ -11,7 +11,7 @@ import { WorkloadRef } from "../cpln/schemas.ts"
 import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import { RunsConfig } from "../runs/config.ts"
-import { poolTag } from "../runs/normalise.ts"
+import { poolTag } from "../runs/decide/normalise.ts"
 import { type Corner, Places } from "../runs/places.ts"
 import { steadyMillis } from "../runs/steady.ts"
 

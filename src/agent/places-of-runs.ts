@@ -9,7 +9,7 @@ import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { Board } from "../runs/board.ts"
-import { placeOf } from "../runs/access.ts"
+import { placeOf } from "../runs/prepare/access.ts"
 import { Places } from "../runs/places.ts"
 
 /** Where the runs' claims, PIDs and our own launches say that they are; and what a sync wants looked into. */

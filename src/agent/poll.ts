@@ -12,7 +12,7 @@ import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { moment } from "../runs/moment.ts"
-import { retriesInProcess, timeOf } from "../runs/phase.ts"
+import { retriesInProcess, timeOf } from "../runs/decide/phase.ts"
 import { type Due, makeBacklog } from "./backlog.ts"
 import { Launcher } from "./launcher.ts"
 

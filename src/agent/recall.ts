@@ -9,7 +9,7 @@ import { Effect } from "effect"
 import { type Place, placeKey } from "../cpln/place.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import { placeOf } from "../runs/access.ts"
+import { placeOf } from "../runs/prepare/access.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { Places } from "../runs/places.ts"
 

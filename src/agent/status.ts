@@ -6,7 +6,7 @@
 import { Effect, type Redacted, type Scope } from "effect"
 import { type Address, parseAddress } from "../observe/address.ts"
 import { serveStatus, type StatusRoutes } from "../observe/server.ts"
-import { Flight } from "../runs/flight.ts"
+import { Flight } from "../runs/flight/flight.ts"
 
 const flightPath = /^\/flow_runs\/([0-9a-f-]{36})\/flight$/iu
 

@@ -11,8 +11,8 @@ import { WorkloadRef } from "../cpln/schemas.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { ConvertedJob } from "../job/convert.ts"
 import { Problem, problemText } from "../job/problem.ts"
-import { agentTag, attemptTag, poolTag, runTag } from "../runs/normalise.ts"
-import { platformReads, startOf, toSend } from "../runs/to-send.ts"
+import { agentTag, attemptTag, poolTag, runTag } from "../runs/decide/normalise.ts"
+import { platformReads, startOf, toSend } from "../runs/prepare/to-send.ts"
 import type { LoneJob } from "./block.ts"
 
 /** The job cannot run as it is defined; its message is what its owner reads. */

@@ -13,8 +13,8 @@ import { Workloads } from "../cpln/workloads.ts"
 import type { ApiError } from "../http/errors.ts"
 import type { ConvertedJob } from "../job/convert.ts"
 import { differences } from "../job/spec-drift.ts"
-import { ensureIdentity, type WantedIdentity } from "../runs/identity.ts"
-import { isFinal, poolTag } from "../runs/normalise.ts"
+import { ensureIdentity, type WantedIdentity } from "../runs/workloads/identity.ts"
+import { isFinal, poolTag } from "../runs/decide/normalise.ts"
 import type { DefinedJob } from "./define.ts"
 
 /** The workload cannot be used for this job. */

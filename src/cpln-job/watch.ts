@@ -10,9 +10,9 @@ import type { ControlPlane } from "../cpln/control-plane.ts"
 import { at, type Place } from "../cpln/place.ts"
 import type { Command, JobExecution } from "../cpln/schemas.ts"
 import { type ApiError, isTransient } from "../http/errors.ts"
-import { type Category, categoryOf, exitOf, remedyOf, troubleOf } from "../runs/diagnose.ts"
-import { executionOf } from "../runs/executions.ts"
-import { isFinal } from "../runs/normalise.ts"
+import { type Category, categoryOf, exitOf, remedyOf, troubleOf } from "../runs/decide/diagnose.ts"
+import { executionOf } from "../runs/workloads/executions.ts"
+import { isFinal } from "../runs/decide/normalise.ts"
 
 export interface Ending {
   readonly state: "completed" | "failed" | "cancelled" | "lost"

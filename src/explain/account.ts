@@ -6,14 +6,14 @@
 import { parseClaimMessage, parseHandBackMessage } from "../job/claim-message.ts"
 import { transitionOf } from "../job/attempt.ts"
 import { duration } from "../observe/duration.ts"
-import { decide, type Decision, type Policy } from "../runs/decide.ts"
-import { exitCodeOf } from "../runs/diagnose.ts"
-import { normalised } from "../runs/flight-facts.ts"
-import type { FlightEntry, FlightRecord, RecordedDecision } from "../runs/flight-record.ts"
-import { attemptTag, agentTag, isFinal, tagOf } from "../runs/normalise.ts"
-import { isOver, retriesInProcess, timeOf } from "../runs/phase.ts"
+import { decide, type Decision, type Policy } from "../runs/decide/decide.ts"
+import { exitCodeOf } from "../runs/decide/diagnose.ts"
+import { normalised } from "../runs/flight/facts.ts"
+import type { FlightEntry, FlightRecord, RecordedDecision } from "../runs/flight/record.ts"
+import { attemptTag, agentTag, isFinal, tagOf } from "../runs/decide/normalise.ts"
+import { isOver, retriesInProcess, timeOf } from "../runs/decide/phase.ts"
 import type { Job, Sight } from "./look-now.ts"
-import { nextChange } from "../runs/next-change.ts"
+import { nextChange } from "../runs/decide/next-change.ts"
 
 /** Entries of the record that are shown; all are in an export. */
 const mostEntries = 12

@@ -7,7 +7,7 @@
 import { request as plain } from "node:http"
 import { request as secured } from "node:https"
 import { Effect, Result, Schema } from "effect"
-import { type FlightRecord, readFlightRecord } from "../runs/flight-record.ts"
+import { type FlightRecord, readFlightRecord } from "../runs/flight/record.ts"
 
 /** The agent is there and does not tell. */
 export class AgentRefused extends Schema.TaggedError<AgentRefused>()("AgentRefused", {

@@ -17,7 +17,7 @@ import type { ConvertedIdentity, ConvertedPolicy } from "../job/convert.ts"
 import { notRevealed } from "../job/grants.ts"
 import { ofTheWhole, type Problem } from "../job/problem.ts"
 import { differences } from "../job/spec-drift.ts"
-import { ensureIdentity, type IdentityUnusable } from "../runs/identity.ts"
+import { ensureIdentity, type IdentityUnusable } from "../runs/workloads/identity.ts"
 import { type Change, changes } from "./changes.ts"
 
 type Body = Readonly<Record<string, unknown>>

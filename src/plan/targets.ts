@@ -13,7 +13,7 @@ import { Prefect } from "../prefect/prefect.ts"
 import type { FlowRun, WorkPool } from "../prefect/schemas.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { CurrentPool, isForAgents } from "../runs/pool.ts"
-import { Preparation } from "../runs/preparation.ts"
+import { Preparation } from "../runs/prepare/preparation.ts"
 import { failed, type Plan, planRun, runOf } from "./plan.ts"
 
 /** There is nothing of this name, or it is in no pool. */

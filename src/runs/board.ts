@@ -10,10 +10,10 @@ import type { Place } from "../cpln/place.ts"
 import type { JobExecution } from "../cpln/schemas.ts"
 import type { About, Area } from "../observe/say.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import type { Existed } from "./absence.ts"
-import type { History } from "./history.ts"
-import type { Located } from "./normalise.ts"
-import type { Quiet } from "./quiet.ts"
+import type { Existed } from "./look/absence.ts"
+import type { History } from "./look/history.ts"
+import type { Located } from "./decide/normalise.ts"
+import type { Quiet } from "./reconcile/quiet.ts"
 
 /** Counted for one attempt. Times are of `steadyMillis`, for pacing looks only, never for verdicts on age. */
 export interface AttemptMemory {

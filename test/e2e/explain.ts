@@ -12,7 +12,7 @@ import { root } from "../../scripts/local/paths.ts"
 import { isFinal } from "../../scripts/local/prefect-server.ts"
 import { ProcessFailed, run } from "../../scripts/local/process.ts"
 import type { World } from "../../scripts/local/world.ts"
-import type { FlightRecord } from "../../src/runs/flight-record.ts"
+import type { FlightRecord } from "../../src/runs/flight/record.ts"
 import { Broken, type Suite, must } from "./suite.ts"
 
 /** What must never be in a record: a variable of the job, a parameter, the token of the status server. */

@@ -22,7 +22,7 @@ interface Promised {
   readonly tests: ReadonlyArray<Named>
 }
 
-const decide = (name: string): Named => ({ file: "test/runs/decide.test.ts", name })
+const decide = (name: string): Named => ({ file: "test/runs/decide/decide.test.ts", name })
 const cancelling = (name: string): Named => ({ file: "test/agent/cancelling.test.ts", name })
 const limiter = (name: string): Named => ({ file: "test/http/limiter.test.ts", name })
 const gaps = (name: string): Named => ({ file: "test/logs/gaps.test.ts", name })

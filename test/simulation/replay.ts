@@ -7,15 +7,15 @@
 import { readFileSync } from "node:fs"
 import { Result } from "effect"
 import { duration } from "../../src/observe/duration.ts"
-import { decide, type Policy } from "../../src/runs/decide.ts"
-import { normalised } from "../../src/runs/flight-facts.ts"
+import { decide, type Policy } from "../../src/runs/decide/decide.ts"
+import { normalised } from "../../src/runs/flight/facts.ts"
 import {
   type FlightEntry,
   type FlightRecord,
   type Moment,
   readFlightRecord,
   type RecordedDecision
-} from "../../src/runs/flight-record.ts"
+} from "../../src/runs/flight/record.ts"
 
 export interface Difference {
   /** 1 for the first entry. */

@@ -19,7 +19,7 @@ import {
 } from "effect"
 import type { ServiceName } from "../../../src/http/errors.ts"
 import { runAgent } from "../../../src/agent/agent.ts"
-import { Flight } from "../../../src/runs/flight.ts"
+import { Flight } from "../../../src/runs/flight/flight.ts"
 import { resolve, type SettingKey, type Settings } from "../../../src/settings.ts"
 import type { Call, Line } from "./faults.ts"
 import { controlPlaneFor } from "./platform-service.ts"

@@ -1,0 +1,84 @@
+/**
+ * A claim or a hand-back that came too late: the server accepts both over a finished run, so a proposal that waited in it
+ * while another agent's job ran to its end takes the end away.
+ *
+ * Invariant: nothing is started for such a claim or after such a hand-back, and the run gets back the very end that it had.
+ */
+import { Effect } from "effect"
+import type { ApiError } from "../../http/errors.ts"
+import { say } from "../../observe/say.ts"
+import { Prefect, type Proposal } from "../../prefect/prefect.ts"
+import type { FlowRun, PastState } from "../../prefect/schemas.ts"
+import { derivedId } from "../ids.ts"
+import { timeOf } from "../decide/phase.ts"
+import { type Judged, proposeFor, type Written } from "./propose.ts"
+
+const ends = ["COMPLETED", "FAILED", "CRASHED"] as const
+type End = PastState & { readonly type: (typeof ends)[number] }
+
+const isEnd = (state: PastState | undefined): state is End => ends.some((type) => type === state?.type)
+
+/**
+ * The end that a claim replaced; undefined for a claim of a run that was not over. A claim is taken from SCHEDULED, so an
+ * end since the last SCHEDULED was there when it landed: its own time tells when it was asked for, not when it was written.
+ */
+export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string): End | undefined => {
+  const inOrder = [...states].sort((a, b) => (timeOf(a.timestamp) ?? 0) - (timeOf(b.timestamp) ?? 0))
+  const scheduled = inOrder.findLastIndex((state) => state.type === "SCHEDULED")
+  const since = inOrder.slice(scheduled + 1)
+  return since.some((state) => state.state_details?.transition_id === transitionId)
+    ? since.findLast(isEnd)
+    : undefined
+}
+
+/** Writes the end again that the claim replaced, when it replaced one: then true, and nothing is to be started. */
+export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
+  claimed: Judged,
+  transitionId: string,
+  /** The run's history from after the claim. */
+  states: ReadonlyArray<PastState>
+): Effect.fn.Return<boolean, ApiError, Prefect> {
+  const end = endBefore(states, transitionId)
+  if (end === undefined) return false
+  const written = yield* writeAgain(claimed, end, transitionId)
+  yield* say(
+    "warning",
+    "Job",
+    { runId: claimed.id },
+    `Claimed too late: the run had ended ${end.type} by then${written === "written" ? ", which is written back" : ""}. Nothing is started.`
+  )
+  return true
+})
+
+/**
+ * For a run that is in a state of which the server's history, which goes by the times at which states were asked for,
+ * shows a younger one: what is asked for last is no longer what came last. An end is written again, then true.
+ */
+export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
+  run: FlowRun
+): Effect.fn.Return<boolean, ApiError, Prefect> {
+  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
+  const youngest = states.at(-1)
+  if (!isEnd(youngest) || youngest.id === run.state_id) return false
+  const written = yield* writeAgain(run, youngest, run.state_id ?? "")
+  if (written === "written") {
+    yield* say(
+      "warning",
+      "Job",
+      { runId: run.id },
+      `${run.state_name ?? run.state_type} came too late: the run had ended ${youngest.type} by then, which is written back.`
+    )
+  }
+  return true
+})
+
+const writeAgain = (judged: Judged, end: End, subject: string): Effect.Effect<Written, ApiError, Prefect> => {
+  const proposal: Proposal = {
+    type: end.type,
+    ...(end.name ? { name: end.name } : {}),
+    ...(end.message ? { message: end.message } : {}),
+    ...(end.data === undefined || end.data === null ? {} : { data: end.data }),
+    transitionId: derivedId(judged.id, subject, "restore")
+  }
+  return proposeFor(judged, () => proposal)
+}
