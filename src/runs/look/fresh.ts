@@ -5,11 +5,11 @@
  * tells of the past, however late it comes, and the server has no write on a condition.
  */
 import { Effect } from "effect"
-import { type ApiError, Unavailable } from "../http/errors.ts"
-import type { Seen } from "../http/seen.ts"
-import { Prefect } from "../prefect/prefect.ts"
-import type { FlowRun } from "../prefect/schemas.ts"
-import { type Moment, moment, since } from "./moment.ts"
+import { type ApiError, Unavailable } from "../../http/errors.ts"
+import type { Seen } from "../../http/seen.ts"
+import { Prefect } from "../../prefect/prefect.ts"
+import type { FlowRun } from "../../prefect/schemas.ts"
+import { type Moment, moment, since } from "../moment.ts"
 
 /** How long each try may take, in ms, from the wish to the answer. A server that is always slow is served as well. */
 const patience = [1_000, 1_000, 5_000]
