@@ -8,7 +8,7 @@ import { Context, Duration, Effect, Schema } from "effect"
 import { HttpClientRequest } from "effect/http"
 import { type Api, json } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
-import { keptRows, type Marks } from "../http/rows.ts"
+import { type IsUnchanged, keptRows } from "../http/rows.ts"
 import type { Seen } from "../http/seen.ts"
 import { allPages, firstPage, rowsOf } from "./paging.ts"
 import { Command, type Term, WorkloadRef } from "./schemas.ts"
@@ -81,13 +81,14 @@ const startTimeout = Duration.seconds(15)
 const startPatience = Duration.seconds(5)
 
 /** Every change of a command is a new version of it. */
-const marksOf: Marks = ({ id, lastModified, lifecycleStage, version }) =>
-  typeof id === "string" && typeof version === "number"
-    ? [id, `${version} ${String(lastModified)} ${String(lifecycleStage)}`]
-    : undefined
+const isUnchanged: IsUnchanged<Command> = (row, command) =>
+  typeof row["version"] === "number" &&
+  row["version"] === command.version &&
+  row["lastModified"] === command.lastModified &&
+  row["lifecycleStage"] === command.lifecycleStage
 
 export const makeCommands = (api: Api): Commands["Service"] => {
-  const live = keptRows(Command, marksOf)
+  const live = keptRows(Command, isUnchanged)
   const inDoubt = (workload: WorkloadRef, detail: string) => new StartInDoubt({ workload, detail })
 
   const start = Effect.fn("Commands.start")(function* (

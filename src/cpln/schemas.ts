@@ -27,6 +27,7 @@ export const Command = Schema.Struct({
   type: Schema.String,
   created: Schema.String,
   lastModified: maybe(Schema.String),
+  version: maybe(Schema.Number),
   /** pending, running, completed, failed, cancelled, cancellation-requested, or something new. */
   lifecycleStage: Schema.String,
   tags: Schema.optionalKey(Tags),

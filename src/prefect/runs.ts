@@ -7,7 +7,7 @@
 import { DateTime, Duration, Effect, Schema } from "effect"
 import { type Api, json, jsonWith, RawRows } from "../http/api.ts"
 import type { ApiError } from "../http/errors.ts"
-import { keptRows, type Marks } from "../http/rows.ts"
+import { type IsUnchanged, keptRows } from "../http/rows.ts"
 import { hasLabels, malformedIsMissing, withAllTags } from "./lines.ts"
 import { everyPage, pageSize } from "./pages.ts"
 import type { Prefect, RunFilter, ServerVersion } from "./prefect.ts"
@@ -68,10 +68,12 @@ const asFilter = ({
 })
 
 /** Whatever changes a run changes one of these: `updated` moves with every column of its row, and a state is another row. */
-const marksOf: Marks = ({ id, infrastructure_pid, state_id, tags, updated }) =>
-  typeof id === "string" && typeof updated === "string"
-    ? [id, `${updated} ${String(state_id)} ${String(infrastructure_pid)} ${String(tags)}`]
-    : undefined
+const isUnchanged: IsUnchanged<FlowRun> = (row, run) =>
+  typeof row["updated"] === "string" &&
+  row["updated"] === run.updated &&
+  row["state_id"] === run.state_id &&
+  row["infrastructure_pid"] === run.infrastructure_pid &&
+  String(row["tags"]) === String(run.tags)
 
 /** A proposal that waits longer for its turn is not sent: the read that it rests on would be too old. */
 const proposalPatience = Duration.seconds(1)
@@ -79,7 +81,7 @@ const proposalPatience = Duration.seconds(1)
 export const runs = (
   { once, repeatable }: Api,
   version: Effect.Effect<ServerVersion, ApiError>,
-  found = keptRows(FlowRun, marksOf)
+  found = keptRows(FlowRun, isUnchanged)
 ): Runs => ({
   scheduledRuns: Effect.fn("Prefect.scheduledRuns")(function* ({ pool, queues, before, limit }) {
     const { value, at } = yield* repeatable(
