@@ -140,6 +140,28 @@ describe("a cancelled run", () => {
     )
   }
 
+  for (const endsAs of ["completed", "failed", "cancelled"] as const) {
+    scenario(
+      `that somebody sets to Running after its stop says that the agent stopped it (${endsAs})`,
+      (world) =>
+        Effect.gen(function* () {
+          world.stopping.endsAs = endsAs
+          world.usual = flow({ runs: 600 })
+          yield* world.addRun("r1")
+          yield* startAgent(world, "agent-a")
+          yield* pass("30 seconds")
+          yield* world.propose("r1", "CANCELLING")
+          yield* pass("24 seconds")
+          expect(world.stopped()).toHaveLength(1)
+          yield* world.propose("r1", "RUNNING", { force: true })
+          yield* pass("3 minutes")
+          expect(world.stages("r1")).toEqual([endsAs])
+          expect(world.stateOf("r1")).toBe("CRASHED")
+          expect(world.run("r1").state?.message).toContain("[stopped] The agent stopped this job")
+        })
+    )
+  }
+
   scenario("in whose job nobody can act has it stopped within three seconds", (world) =>
     Effect.gen(function* () {
       yield* running(world, { args: ["python", "-m", "prefect.engine"] })

@@ -19,6 +19,7 @@ export type Category =
   | "refused-secret"
   | "not-started"
   | "command-not-found"
+  | "stopped"
   | "terminated"
   | "lost"
   | "unreported"
@@ -38,6 +39,8 @@ const remedies: Readonly<Record<Category, string>> = {
   "not-started":
     "Most often the job waits for a secret that is missing or that its identity may not reveal, or for an image: check both, then --start-timeout.",
   "command-not-found": "The image has no such program: check the image and the job's command.",
+  stopped:
+    "The agent stopped this job when its run was cancelled, over or not to run; the run's state was changed again since. Run the flow again.",
   terminated:
     "Something stopped the job from outside: look for a stop, a scale-down or a redeploy at that time.",
   lost: "The job was deleted at Control Plane, or never came to be there. Run the flow again.",
@@ -128,6 +131,8 @@ export interface Circumstances {
   readonly gone: boolean
   /** No container of it ever ran. */
   readonly neverStarted?: boolean
+  /** The agent had sent a stop. */
+  readonly stopAsked?: boolean
   /** In which the command ended. */
   readonly stage?: "completed" | "failed" | "cancelled" | undefined
 }
@@ -135,7 +140,7 @@ export interface Circumstances {
 /** The kind of an end that the agent had to report. */
 export const categoryOf = (
   exit: Exit | undefined,
-  { deadline, gone, neverStarted, stage }: Circumstances
+  { deadline, gone, neverStarted, stage, stopAsked }: Circumstances
 ): Category => {
   if (deadline) return "deadline"
   if (gone) return "lost"
@@ -143,6 +148,8 @@ export const categoryOf = (
   const worded = wordedAs(exit?.text.replace(meaning[exit.code ?? 0] ?? "", "") ?? "")
   if (worded !== undefined) return worded
   if (neverStarted === true) return "not-started"
+  // Before the stage and the code, which a stop of ours and one from outside leave alike.
+  if (stopAsked === true) return "stopped"
   if (stage === "cancelled") return "terminated"
   if (exit?.code === 0 || (exit?.code === undefined && stage === "completed")) return "unreported"
   return (exit?.code === undefined ? undefined : byCode[exit.code]) ?? "exit-code"
@@ -160,6 +167,7 @@ export const kindOf = (why: string, seen: Observation, trouble: string | undefin
       gone: seen._tag === "Absent",
       deadline: why.startsWith("deadline"),
       neverStarted: trouble !== undefined || seen._tag === "Pending",
+      stopAsked: seen._tag === "Final" && seen.stopAsked,
       stage: seen._tag === "Final" ? seen.stage : undefined
     }
   )

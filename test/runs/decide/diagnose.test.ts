@@ -67,6 +67,18 @@ describe("a category", () => {
     expect(categoryOf(silent, { ...still, stage: "failed" })).toBe("exit-code")
   })
 
+  it("of a job that the agent stopped is that, however it ended, but for what the platform says and its start", () => {
+    const stopped = { ...still, stopAsked: true }
+    for (const stage of ["completed", "failed", "cancelled"] as const) {
+      for (const code of [0, 1, 137, 143]) {
+        expect(categoryOf(ended(code), { ...stopped, stage })).toBe("stopped")
+      }
+    }
+    expect(categoryOf(ended(137, { reason: "OOMKilled" }), stopped)).toBe("out-of-memory")
+    expect(categoryOf(undefined, { ...stopped, neverStarted: true })).toBe("not-started")
+    expect(categoryOf(ended(143), { ...stopped, deadline: true })).toBe("deadline")
+  })
+
   it("of a refusal is what its workload waits for, a secret, or else a definition to be mended", () => {
     const notReady = (words: string) =>
       `The workload cannot be used: not ready in "l" after 60 s (pod_watch_timeout_seconds): ${words}`
