@@ -35,7 +35,8 @@ const remedies: Readonly<Record<Category, string>> = {
   eviction: "The platform took the job's machine away: run it again, or give the flow retries.",
   deadline: "Raise job_watch_timeout_seconds or activeDeadlineSeconds, or make the flow quicker.",
   capacity: "Ask for less cpu and memory, or use another location.",
-  "refused-secret": "Let the job's identity reveal the secret: a policy with the permission reveal.",
+  "refused-secret":
+    "Check that the secret and its key exist, and let the job's identity reveal it: a policy with the permission reveal.",
   "not-started":
     "Most often the job waits for a secret that is missing or that its identity may not reveal, or for an image: check both, then --start-timeout.",
   "command-not-found": "The image has no such program: check the image and the job's command.",
@@ -98,11 +99,17 @@ const isNoise = (words: string | null | undefined): boolean =>
 /** Most telling first: an exit code of 137 is every kill's, so the platform's own words come before it. */
 const byWords: ReadonlyArray<readonly [RegExp, Category]> = [
   [/OOMKilled|out of memory|memory limit/iu, "out-of-memory"],
-  [/ErrImagePull|ImagePullBackOff|InvalidImageName|pull(ing)? (the )?image|manifest unknown/iu, "image-pull"],
-  [/Evicted|Preempt|node (was )?(shut|lost)/iu, "eviction"],
+  [
+    /ErrImage(NeverPull|Pull)|ImagePullBackOff|InvalidImageName|pull(ing)? (the )?image|manifest unknown/iu,
+    "image-pull"
+  ],
+  [/Evicted|Preempt|node ?(was )?(shut|lost)/iu, "eviction"],
   [/DeadlineExceeded|(active|specified|its) deadline/iu, "deadline"],
   [/Insufficient|Unschedulable|FailedScheduling|nodes are available|exceeded quota|capacity/iu, "capacity"],
-  [/reveal|secret .*(not found|denied|missing)/iu, "refused-secret"],
+  [
+    /reveal|secret .*(not found|denied|missing)|find key .* in secret|CreateContainerConfigError/iu,
+    "refused-secret"
+  ],
   [/exec format error|executable file not found|ContainerCannotRun/iu, "command-not-found"]
 ]
 

@@ -58,6 +58,20 @@ describe("a category", () => {
     expect(categoryOf({ code: undefined, text: "exec format error" }, still)).toBe("command-not-found")
   })
 
+  it.each([
+    ["NodeLost", "eviction"],
+    ["NodeShutdown", "eviction"],
+    ["Pod was terminated in response to imminent node shutdown.", "eviction"],
+    ["The node was lost", "eviction"],
+    ["ErrImageNeverPull", "image-pull"],
+    ["ErrImagePull", "image-pull"],
+    ["CreateContainerConfigError", "refused-secret"],
+    ["couldn't find key password in Secret default/db", "refused-secret"]
+  ] as const)("takes the platform's word %s before the code of a kill: %s", (words, category) => {
+    expect(categoryOf(ended(137, { reason: words }), still)).toBe(category)
+    expect(categoryOf(ended(137, { message: words }), { ...still, neverStarted: true })).toBe(category)
+  })
+
   it("of an end without words and code is that of what is known beside them", () => {
     const silent = { code: undefined, text: "the platform gave no reason" }
     expect(categoryOf(silent, { ...still, neverStarted: true })).toBe("not-started")
