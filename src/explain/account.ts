@@ -47,7 +47,7 @@ const messageText = (text: string): string => {
   return back === undefined ? firstLine(text) : `handed back by ${back.agent} (${back.reason})`
 }
 
-/** What is done, as part of a sentence. */
+/** What is done, to stand after "decided to" and "would". */
 export const decisionText = (decision: Decision | RecordedDecision): string => {
   const why = decision._tag === "Forget" ? undefined : decision.why
   const because = why === undefined ? "" : `: ${why}`
@@ -65,9 +65,9 @@ export const decisionText = (decision: Decision | RecordedDecision): string => {
     case "MakeClaimable":
       return `let the pool offer the run again${after}${because}`
     case "Say":
-      return `say, and do nothing${because}`
+      return `say this and do nothing${because}`
     case "Forget":
-      return "nothing is left to do"
+      return "leave it: nothing is left to do"
   }
 }
 
