@@ -77,7 +77,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     title: "is cancelled",
     deployment: { name: "cancelled", from: "folder", entrypoint: "flows.py:waits" },
     cancel: true,
-    expected: { state: "CANCELLED", stages: ["completed", "failed", "cancelled"] }
+    expected: { state: "CANCELLED", stages: ["completed"], output: "hook ran", unstopped: true }
   }
 ]
 

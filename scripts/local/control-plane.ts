@@ -30,6 +30,8 @@ export interface Command {
   readonly tags?: Readonly<Record<string, string>>
   readonly spec: {
     readonly location: string
+    /** Of a stopReplica command. */
+    readonly replica?: string
     readonly containerOverrides?: ReadonlyArray<{
       readonly name: string
       readonly image?: string

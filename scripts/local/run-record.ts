@@ -23,6 +23,8 @@ export interface RunRecord {
   /** Every start command that carries this run's tag, whatever workload it belongs to. */
   readonly commands: ReadonlyArray<{ readonly workload: string; readonly command: Command }>
   readonly execution: JobExecution | undefined
+  /** The ids of the stopReplica commands that were sent for the last of them. */
+  readonly stops: ReadonlyArray<string>
 }
 
 /** Reads both sides. `exit code` comes from the deployment's job executions: the command itself has none. */
@@ -42,7 +44,11 @@ export const readRecord = Effect.fnUntraced(function* (
   const last = commands.at(-1)
   const executions = last === undefined ? [] : yield* cpln.executions(place, last.workload)
   const execution = executions.find(({ name }) => name === `command-${last?.command.id}`)
-  const record: RunRecord = { flow: flow.name, run, states, logs, commands, execution }
+  const replicas = [last?.command.status?.replica, execution?.replica]
+  const stops = (last === undefined ? [] : yield* cpln.commands(place, last.workload))
+    .filter(({ spec, type }) => type === "stopReplica" && replicas.includes(spec.replica))
+    .map(({ id: stop }) => stop)
+  const record: RunRecord = { flow: flow.name, run, states, logs, commands, execution, stops }
   return record
 })
 
@@ -60,6 +66,8 @@ export interface Expected {
   readonly message?: RegExp
   /** Text that must be in the agent's relay of the job's output. */
   readonly output?: string
+  /** Its job has to end by itself. */
+  readonly unstopped?: true
 }
 
 export interface Check {
@@ -126,6 +134,15 @@ export const promises = (
       expected.stages.includes(command?.lifecycleStage ?? "none"),
       command?.lifecycleStage ?? "none"
     ),
+    ...(expected.unstopped === undefined
+      ? []
+      : [
+          check(
+            "no stopReplica was sent for its job",
+            record.execution?.replica !== undefined && record.stops.length === 0,
+            `replica ${record.execution?.replica}, stopped by ${record.stops.join(", ")}`
+          )
+        ]),
     check(
       "the infrastructure PID is org:gvc:workload:command",
       run.infrastructure_pid === pid,

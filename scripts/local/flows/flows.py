@@ -31,7 +31,11 @@ def vanishes(seconds: float = 1.0):
     os._exit(7)
 
 
-@flow
+def clean_up(flow, flow_run, state):
+    print("hook ran", flush=True)
+
+
+@flow(on_cancellation=[clean_up])
 def waits(seconds: float = 600.0):
     get_run_logger().info("waiting %s s", seconds)
     deadline = time.monotonic() + seconds
