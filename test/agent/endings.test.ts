@@ -435,6 +435,20 @@ describe("a job that is gone", () => {
     })
   )
 
+  scenario("but among the executions, where only its side container lives, is CRASHED", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 50, reports: "nothing", sides: 100_000 })
+      world.addSideContainer()
+      yield* world.addRun("r1")
+      yield* startAgent(world, "agent-a")
+      yield* pass("30 seconds")
+      const [command] = world.platform.live("r1")
+      world.platform.deleteCommand(begin + 30_000, "person", command?.id ?? "", true)
+      yield* pass("10 minutes")
+      expect(world.run("r1").state?.message).toContain("[lost]")
+    })
+  )
+
   scenario("but among the executions, where it has ended, is CRASHED", (world) =>
     Effect.gen(function* () {
       world.usual = flow({ runs: 120, reports: "nothing", exitCode: 1 })

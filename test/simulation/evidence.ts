@@ -44,6 +44,9 @@ export interface JobLife {
   readonly ran: number
   /** When it was over or deleted; Infinity while it lives. */
   readonly over: number
+  /** As that, of its main container: side containers may live on. */
+  readonly mainOver: number
+  readonly mainExit: number | undefined
   readonly stage: string
   /** When its last stage was reached. */
   readonly stageAt: number
@@ -131,6 +134,8 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
         tags: entry.tags,
         ran: Number.POSITIVE_INFINITY,
         over: Number.POSITIVE_INFINITY,
+        mainOver: Number.POSITIVE_INFINITY,
+        mainExit: undefined,
         stage: "pending",
         stageAt: entry.at,
         exitCode: undefined,
@@ -149,11 +154,17 @@ export const jobLives = (entries: ReadonlyArray<Entry>): ReadonlyArray<JobLife> 
         job.exitCode = entry.exitCode ?? job.exitCode
         if (entry.stage === "running") job.ran = Math.min(job.ran, entry.at)
         if (finalStages.has(entry.stage)) job.over = Math.min(job.over, entry.at)
+        job.mainOver = Math.min(job.mainOver, job.over)
+        break
+      case "job main over":
+        job.mainOver = Math.min(job.mainOver, entry.at)
+        job.mainExit ??= entry.exitCode
         break
       case "job deleted":
         job.vanished = job.over > entry.at
         job.deletedAt = entry.at
         job.over = Math.min(job.over, entry.at)
+        job.mainOver = Math.min(job.mainOver, job.over)
         break
       case "job stop asked":
         job.stops = [...job.stops, { at: entry.at, by: entry.by }]

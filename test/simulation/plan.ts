@@ -84,6 +84,8 @@ const anyFlow: Effect.Effect<FlowPlan> = Effect.gen(function* () {
     hearsCancel: yield* maybe(0.5, Effect.succeed(5)),
     hooks: yield* maybe(0.3, oneOf(1, 10)),
     flush: yield* oneOf(0, 0, 1, 25),
+    // Some stay until they are stopped.
+    sides: yield* maybe(0.2, oneOf(5, 60, 100_000)),
     term: yield* maybe(0.5, oneOf("dies", "reports CRASHED", "reschedules")),
     pauses: yield* maybe(
       0.08,

@@ -83,6 +83,7 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     yield* world.addRun(id, { due: begin + due * 1000, retries })
   }
   yield* addStrangers(world)
+  if (plan.runs.some((each) => each.flow.sides !== undefined)) world.addSideContainer()
   const clock = yield* Clock.clockWith(Effect.succeed)
   const watching = watch(world, begin, () => clock.currentTimeMillisUnsafe())
   const agents: Array<Agent> = []

@@ -19,7 +19,7 @@ import type { Check } from "./promise.ts"
 /** Both have a replica. */
 const together = (a: JobLife, b: JobLife) => ({
   from: Math.max(a.ran, b.ran),
-  to: Math.min(a.over, b.over)
+  to: Math.min(a.mainOver, b.mainOver)
 })
 
 const oneJobAtOnce: Check = {
@@ -83,7 +83,8 @@ const confirmedWithin = 7_000
 const hasItsLinger: Check = {
   promise: "I3",
   name: "a job that worked when its run ended has its linger",
-  bound: "the linger of a main container, less 1.5 s for ages in whole seconds",
+  bound:
+    "the linger of a main container, or of side containers where only those are left, less 1.5 s for ages in whole seconds",
   find: ofRuns((run, { plan }) =>
     run.jobs.flatMap((job) => {
       const [stop] = job.stops
@@ -94,7 +95,9 @@ const hasItsLinger: Check = {
       if (state === undefined || !isEnd(state) || state.by !== "engine" || job.ran > state.at) return []
       const since = ends.every(isEnd) ? Math.min(...ends.map((end) => end.at)) : state.at
       const lingered = stop.at - since
-      return decisive(run, stop.at) === job && lingered < 1000 * plan.settings.mainLinger - wholeSecond
+      const { linger, mainLinger } = plan.settings
+      const least = 1000 * (job.mainOver <= stop.at ? linger : mainLinger) - wholeSecond
+      return decisive(run, stop.at) === job && lingered < least
         ? [{ at: stop.at, what: `${job.id} was stopped ${seconds(lingered)} after its run ended` }]
         : []
     })
@@ -120,7 +123,9 @@ const workIsNotStopped: Check = {
       const claimedAnew = run.states.some(
         ({ at, type }) => type === "PENDING" && at > job.sent && at <= stop.at
       )
-      if (deleted || slow || !alone || claimedAnew || statesIn(run, since, stop.at).some(mayStop)) return []
+      const idle = job.mainOver <= stop.at
+      if (idle || deleted || slow || !alone || claimedAnew || statesIn(run, since, stop.at).some(mayStop))
+        return []
       return [
         {
           at: stop.at,

@@ -104,7 +104,7 @@ const noRunStaysOpen: Check = {
       // What is claimed and has no job yet is a matter of I1.
       const begun = state.type === "PENDING" ? own.filter((job) => job.at >= from) : own
       if (begun.length === 0) return []
-      const over = Math.max(from, ...own.map((job) => job.over))
+      const over = Math.max(from, ...own.map((job) => job.mainOver))
       const gone = own.some((job) => job.deletedAt < to)
       const bound = 1000 * (settle + (gone ? 8 * interval + 2 * brake : 2 * interval) + 30)
       const calm = over < to ? calmBetween(evidence, over, to) : 0
@@ -303,14 +303,18 @@ const endsAreTrue: Check = {
         { at: state.at, what: `${state.name} by ${state.by}, but ${why}: ${state.message}` }
       ]
       const stopped = job.stops.some((stop) => stop.at <= state.at)
-      if (job.ran <= state.at && job.over > state.at && !stopped) return wrong(`${job.id} runs`)
+      if (job.ran <= state.at && job.mainOver > state.at && !stopped) return wrong(`${job.id} runs`)
       // One that is shown no more may be remembered as it was.
       const left = successor(run, state.at) ?? job
-      const completed = [job, left].some((each) => each.stage === "completed" && !each.vanished)
+      const completed = [job, left].some(
+        (each) =>
+          (each.stage === "completed" && !each.vanished) || (each.mainExit === 0 && each.mainOver <= state.at)
+      )
       if (state.type === "COMPLETED" && !completed) return wrong(`${left.id} is ${left.stage}`)
       // What is corrected before a second look was never seen to fail.
       const well =
         job.stage === "completed" &&
+        (job.mainExit ?? 0) === 0 &&
         job.deletedAt > state.at &&
         !stopped &&
         job.stageAt - job.over < secondLook

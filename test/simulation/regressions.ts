@@ -77,6 +77,10 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     106842,
     "A run got its end from the job of an earlier attempt, which was remembered as over, because nobody had seen the run claimed anew and the PID was not written yet."
+  ],
+  [
+    500222,
+    "A run that never reported stayed RUNNING: the record of its job was deleted, and of the job only a side container was left, which lived on for hours."
   ]
 ]
 

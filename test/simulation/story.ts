@@ -25,6 +25,8 @@ const written = (entry: Entry): string | undefined => {
       return `${entry.runId ?? "-"}: ${entry.commandId} made`
     case "job stage":
       return `${entry.commandId} is ${entry.stage}${entry.exitCode === undefined ? "" : `, exit ${entry.exitCode}`}`
+    case "job main over":
+      return `${entry.commandId}: only side containers are left, exit ${entry.exitCode}`
     case "job stop asked":
       return `${entry.commandId}: stop asked`
     case "job deleted":

@@ -8,6 +8,7 @@ import type { Place } from "../../cpln/place.ts"
 import type { Command, JobExecution } from "../../cpln/schemas.ts"
 import { transitionOf } from "../../job/attempt.ts"
 import type { InfrastructurePid } from "../../job/infrastructure-pid.ts"
+import { mainContainer as usualMain } from "../../job/manifest/containers.ts"
 import { exitOf } from "./diagnose.ts"
 import type { Observation } from "./decide.ts"
 import { timeOf } from "./phase.ts"
@@ -154,8 +155,7 @@ export const observe = (
 }
 
 /** The job container comes first; each container of a job has an override. */
-export const mainContainer = (command: Command) =>
-  command.spec?.containerOverrides?.[0]?.name ?? "prefect-job"
+export const mainContainer = (command: Command) => command.spec?.containerOverrides?.[0]?.name ?? usualMain
 
 export const hasSideContainers = (command: Command): boolean =>
   (command.spec?.containerOverrides?.length ?? 0) > 1

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { at, type Place } from "../../cpln/place.ts"
 import type { Deployment, JobExecution } from "../../cpln/schemas.ts"
 import { Workloads } from "../../cpln/workloads.ts"
+import { mainContainer } from "../../job/manifest/containers.ts"
 
 export interface Execution {
   /** Short name of where it ran. */
@@ -28,6 +29,12 @@ export const executionOf = Effect.fn("runs.executionOf")(function* (place: Place
 
 const overStatuses = new Set(["successful", "failed", "removed", "invalid"])
 
-/** Whether its containers are over; what is not said is taken for alive. */
-export const isOver = ({ completionTime, status }: JobExecution): boolean =>
-  (completionTime ?? undefined) !== undefined || overStatuses.has(status ?? "")
+/**
+ * Whether the work of a job is over, of which this is all that is left: the command would name its main container, which
+ * here is known by the name that it usually has. What is not said is taken for alive.
+ */
+export const isOver = ({ completionTime, containers, status }: JobExecution): boolean => {
+  const main = containers?.[mainContainer]
+  const mainEnded = (main?.restarts?.exitCode ?? undefined) !== undefined && main?.ready !== true
+  return (completionTime ?? undefined) !== undefined || overStatuses.has(status ?? "") || mainEnded
+}

@@ -43,6 +43,8 @@ export type Entry = { readonly at: number; readonly by: Writer } & (
       /** Of its main container, where that is over. */
       readonly exitCode?: number
     }
+  /** Side containers are left. */
+  | { readonly what: "job main over"; readonly commandId: string; readonly exitCode: number }
   /** "restored" to what it was at `asOf`; "split": from now on a second server answers every other call. */
   | {
       readonly what: "database"

@@ -79,15 +79,30 @@ export const flow = (plan: FlowPlan = {}): Script => {
   const paused = new Set<string>()
   return (job) => {
     const { term } = plan
-    const body = engine(job, plan, paused)
-    return term === undefined
-      ? body
-      : Effect.raceFirst(body, Effect.andThen(job.terminated, terminated(job, term)))
+    const main = { isOver: false }
+    const body = engine(job, plan, paused, main)
+    // Where only side containers are left, nothing in them listens.
+    const ended = Effect.suspend(() =>
+      main.isOver || term === undefined ? Effect.never : terminated(job, term)
+    )
+    return Effect.raceFirst(body, Effect.andThen(job.terminated, ended))
   }
 }
 
-const engine = (job: Job, plan: FlowPlan, paused: Set<string>) =>
-  Effect.gen(function* () {
+const engine = (job: Job, plan: FlowPlan, paused: Set<string>, main: { isOver: boolean }) => {
+  /** The main container is over; with it the job, unless it has side containers. */
+  const over = Effect.fnUntraced(function* (exitCode: number) {
+    if (job.hasSideContainers && plan.sides !== undefined) {
+      main.isOver = true
+      yield* job.mainEnds(exitCode)
+      yield* seconds(plan.sides)
+    }
+    yield* job.end(exitCode, exitCode === 0 ? undefined : plan.reason)
+    if (exitCode === 0 || plan.corrected === undefined) return
+    yield* seconds(plan.corrected)
+    yield* job.corrected
+  })
+  return Effect.gen(function* () {
     yield* seconds(plan.pending ?? 2)
     if (plan.waits !== undefined) {
       const why = words[plan.waits.for]
@@ -97,7 +112,7 @@ const engine = (job: Job, plan: FlowPlan, paused: Set<string>) =>
     yield* job.live
     yield* seconds(plan.startUp ?? 3)
     // One that is cancelled already is skipped; any other end does not keep an engine from starting again.
-    if ((yield* job.stateType) === "CANCELLED") return yield* over(job, plan, 0)
+    if ((yield* job.stateType) === "CANCELLED") return yield* over(0)
     for (;;) {
       const answer = yield* job.report("RUNNING")
       if (answer?.status === "WAIT") {
@@ -105,11 +120,11 @@ const engine = (job: Job, plan: FlowPlan, paused: Set<string>) =>
         continue
       }
       // A run that may not start is left as it is.
-      if (answer?.status !== "ACCEPT") return yield* over(job, plan, answer === undefined ? 1 : 0)
+      if (answer?.status !== "ACCEPT") return yield* over(answer === undefined ? 1 : 0)
       if (plan.pauses !== undefined && !paused.has(job.runId)) {
         paused.add(job.runId)
         yield* seconds(2)
-        if (yield* pausedFor(job, plan.pauses)) return yield* over(job, plan, 0)
+        if (yield* pausedFor(job, plan.pauses)) return yield* over(0)
       }
       const cancelled = yield* Effect.raceFirst(
         Effect.as(seconds(plan.runs ?? 30), false),
@@ -118,30 +133,19 @@ const engine = (job: Job, plan: FlowPlan, paused: Set<string>) =>
       if (cancelled) {
         yield* seconds(plan.hooks ?? 0)
         yield* job.report("CANCELLED", { force: true, message: "cancelled by the runner" })
-        return yield* over(job, plan, 0)
+        return yield* over(0)
       }
-      if (plan.reports === "nothing") return yield* over(job, plan, plan.exitCode ?? 0)
+      if (plan.reports === "nothing") return yield* over(plan.exitCode ?? 0)
       const end = yield* job.report(plan.reports ?? "COMPLETED")
       if (end?.status === "REJECT" && end.state?.type === "SCHEDULED") {
         yield* seconds(5)
         continue
       }
       yield* seconds(plan.flush ?? 0)
-      return yield* over(job, plan, plan.exitCode ?? 0)
+      return yield* over(plan.exitCode ?? 0)
     }
   })
-
-/** The main container is over; with it the job, unless it has side containers. */
-const over = Effect.fnUntraced(function* (job: Job, plan: FlowPlan, exitCode: number) {
-  if (job.hasSideContainers && plan.sides !== undefined) {
-    yield* job.mainEnds(exitCode)
-    yield* seconds(plan.sides)
-  }
-  yield* job.end(exitCode, exitCode === 0 ? undefined : plan.reason)
-  if (exitCode === 0 || plan.corrected === undefined) return
-  yield* seconds(plan.corrected)
-  yield* job.corrected
-})
+}
 
 /** True when the job is to end: the flow is suspended, or was ended while it waited. */
 const pausedFor = Effect.fnUntraced(function* (job: Job, { how, resumed }: NonNullable<FlowPlan["pauses"]>) {

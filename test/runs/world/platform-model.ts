@@ -157,6 +157,11 @@ export class PlatformModel extends PlatformObjects {
     return this.commandsOf(runId).filter((each) => !finalStages.has(each.lifecycleStage))
   }
 
+  /** As its workload's deployment shows it, also after its command was deleted. */
+  execution(id: string): JobExecution | undefined {
+    return this.#versionOf(id, undefined, true)?.execution
+  }
+
   stopAsked(id: string): boolean {
     return this.#commands.get(id)?.stopAskedAt !== undefined
   }
@@ -195,8 +200,11 @@ export class PlatformModel extends PlatformObjects {
           ? undefined
           : { ...before.execution, ...(replica === undefined ? {} : { replica }), ...execution }
     })
+    const ended = Object.values(execution?.containers ?? {})[0]?.restarts?.exitCode ?? undefined
+    if (stage === undefined && ended !== undefined) {
+      this.chronicle.add({ at: now, by: "platform", what: "job main over", commandId: id, exitCode: ended })
+    }
     if (stage !== undefined && stage !== before.command.lifecycleStage) {
-      const ended = Object.values(execution?.containers ?? {})[0]?.restarts?.exitCode ?? undefined
       this.chronicle.add({
         at: now,
         by: "platform",

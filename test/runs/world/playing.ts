@@ -74,8 +74,11 @@ const endStopped = Effect.fnUntraced(function* (world: World, commandId: string)
   yield* end(world, commandId, world.stopping.endsAs, 143)
 })
 
-const end = (world: World, commandId: string, stage: string, exitCode: number, reason?: string) =>
-  Effect.map(Clock.currentTimeMillis, (now) =>
+/** A main container that was over keeps its exit code, whatever became of those beside it. */
+const end = (world: World, commandId: string, stage: string, exit: number, reason?: string) =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const { containers } = world.platform.execution(commandId) ?? {}
+    const exitCode = containers?.["prefect-job"]?.restarts?.exitCode ?? exit
     world.platform.change(now, commandId, {
       stage,
       execution: {
@@ -86,7 +89,7 @@ const end = (world: World, commandId: string, stage: string, exitCode: number, r
         }
       }
     })
-  )
+  })
 
 const jobOf = (world: World, command: Command, stopAsked: Effect.Effect<void>): Job => {
   const { platform, stopping } = world
