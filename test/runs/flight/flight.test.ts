@@ -285,7 +285,7 @@ describe("the flight of a run in a modelled world", () => {
 })
 
 describe("recorded flights", () => {
-  const folder = new URL("../../simulation/recorded", import.meta.url)
+  const folder = new URL("../../simulation/recorded/", import.meta.url)
   const recorded = (name: string) => {
     const read = readFlightRecord(readFileSync(new URL(name, folder), "utf8"), name)
     if (Result.isFailure(read)) throw read.failure
