@@ -118,6 +118,7 @@ describe("the words of a crash", () => {
   it("say what, where, which kind of trouble, and the last lines, within bounds", () => {
     const message = crashMessage(crash)
     expect(message).toMatch(/^The job failed: exit code 3 \(workload w, command c\)\. \[exit-code\]/u)
+    expect(message).toMatch(/\(docs\/troubleshooting\.md#exit-code\)\nLast lines of the job:\nline 15 /u)
     expect(message).toContain("line 19")
     expect(message).not.toContain("line 14 ")
     expect(message.length).toBeLessThan(2_500)
