@@ -5,7 +5,7 @@
  *                       --seed S         the first seed; 1 unless given. Alone: this one world
  *                       --replicas K     in every world; drawn by the seed unless given
  *                       --mutants        every mutant of the program has to be caught
- *                       --workers W      processes at once; as many as there are cores
+ *                       --workers W      processes at once; 2 unless given, 1 on a machine with one core
  *                       --record FILE    what came of it, for docs/promises.md (bun test/simulation/write-page.ts)
  *   npm run simulate -- --plan FILE      one world as it is written there
  *                       --mutant NAME    with one mutant of the program
