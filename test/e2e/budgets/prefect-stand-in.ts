@@ -23,6 +23,10 @@ export interface StandIn {
   readonly set: (id: string, type: string, name?: string) => void
 }
 
+/** A cycle of the agent asks for the first page of the open runs once, and for as many further ones as there are. */
+export const firstPage = "open runs"
+export const laterPage = "open runs, a further page"
+
 export const pool = {
   id: "0f3b6a52-97ea-4ffd-8d44-0cbf3d6e7b10",
   name: "budgets"
@@ -131,16 +135,21 @@ export const prefectStandIn = (template: Json, version: string) =>
       const filtered = (body: Json): ReadonlyArray<Json> => {
         const { id, state } = (body["flow_runs"] ?? {}) as {
           readonly id?: { readonly any_: ReadonlyArray<string> }
-          readonly state?: Record<"name" | "type", { readonly any_: ReadonlyArray<string> } | undefined>
+          readonly state?: {
+            readonly operator?: string
+            readonly name?: { readonly any_: ReadonlyArray<string> }
+            readonly type?: { readonly any_: ReadonlyArray<string> }
+          }
         }
         const rows = [...runs.values()].filter(
           (run) => id === undefined || id.any_.includes(String(run["id"]))
         )
         const fits = (values: { readonly any_: ReadonlyArray<string> } | undefined, value: unknown) =>
           values === undefined || values.any_.includes(String(value))
-        const found = rows.filter(
-          (row) => fits(state?.type, row["state_type"]) && fits(state?.name, row["state_name"])
-        )
+        const found = rows.filter((row) => {
+          const [type, name] = [fits(state?.type, row["state_type"]), fits(state?.name, row["state_name"])]
+          return state?.operator === "or_" ? type || name : type && name
+        })
         const offset = Number(body["offset"] ?? 0)
         return found.slice(offset, offset + Number(body["limit"] ?? 200))
       }
@@ -181,7 +190,9 @@ export const prefectStandIn = (template: Json, version: string) =>
         if (path.endsWith("/flow_runs/filter")) {
           const asked = JSON.stringify(body["flow_runs"] ?? {})
           const what = asked.includes("RUNNING")
-            ? "open runs"
+            ? Number(body["offset"] ?? 0) === 0
+              ? firstPage
+              : laterPage
             : asked.includes('"id"')
               ? "runs by id"
               : "cancelled or waiting"
