@@ -50,6 +50,21 @@ describe("a job that ended", () => {
     })
   )
 
+  scenario("as far as its containers tell, but is in a stage that nobody knows, counts as alive", (world) =>
+    Effect.gen(function* () {
+      const command = yield* runningJob(world)
+      yield* startAgent(world, "agent-a")
+      yield* pass("20 seconds")
+      yield* world.setStage(command, "rescheduling", 1)
+      yield* pass("20 minutes")
+      expect(world.types("r1")).toEqual(["PENDING", "RUNNING"])
+      expect(world.stopped()).toEqual([])
+      yield* world.setStage(command, "failed", 1)
+      yield* pass("30 seconds")
+      expect(world.stateOf("r1")).toBe("CRASHED")
+    })
+  )
+
   scenario("well without a report is given the settle time, and is then COMPLETED", (world) =>
     Effect.gen(function* () {
       const command = yield* runningJob(world)
