@@ -178,6 +178,39 @@ describe("a claimant that dies", () => {
     })
   )
 
+  for (const { call, dies, hasPid, jobs } of [
+    { dies: "between the start and the PID", call: ["Control Plane", "start"], jobs: 1, hasPid: false },
+    { dies: "right after its claim", call: ["Prefect", "propose"], jobs: 0, hasPid: false },
+    { dies: "while the job runs", call: undefined, jobs: 1, hasPid: true }
+  ] as const) {
+    scenario(
+      `${dies}, before the pool's template is edited, costs no run and gives it no second job`,
+      (world) =>
+        Effect.gen(function* () {
+          world.usual = flow({ pending: 5, runs: 60, reports: "nothing", exitCode: 3 })
+          yield* world.addRun("r1")
+          const a = yield* startAgent(world, "agent-a")
+          if (call !== undefined) a.onceAt({ service: call[0], name: call[1], nth: 1, when: "after" }, a.kill)
+          yield* pass("20 seconds")
+          yield* a.kill
+          expect(world.platform.commandsOf("r1")).toHaveLength(jobs)
+          expect(Boolean(world.run("r1").infrastructure_pid)).toBe(hasPid)
+          world.addSideContainer()
+          yield* startAgent(world, "agent-b")
+          yield* pass("6 minutes")
+          const [job, ...more] = world.platform.commandsOf("r1")
+          expect(more).toEqual([])
+          // Only one that was not started before the edit is of the new template.
+          expect(job?.spec?.containerOverrides).toHaveLength(2 - jobs)
+          const [made] = world.chronicle.of("job made")
+          const workload = made?.workload.split("/").at(-1) ?? ""
+          expect(world.run("r1").infrastructure_pid).toBe(pid(workload, job?.id ?? ""))
+          expect(world.stateOf("r1")).toBe("CRASHED")
+          expect(world.run("r1").state?.message).toContain("exit code 3")
+        })
+    )
+  }
+
   scenario("at any of its calls costs no run, and gives none two jobs", (world) =>
     Effect.gen(function* () {
       // One agent after another is killed at its n-th call of the launch; the last one lives.
