@@ -8,7 +8,8 @@
  *                       --workers W      processes at once; 2 unless given, 1 on a machine with one core
  *                       --record FILE    what came of it, for docs/promises.md (bun test/simulation/write-page.ts)
  *   npm run simulate -- --plan FILE      one world as it is written there
- *                       --mutant NAME    with one mutant of the program
+ *   npm run simulate -- --world NAME     one of the worlds that docs/promises.md names
+ *                       --mutant NAME    with one mutant of the program; also with --seed
  *   npm run simulate -- --replay FILE    decides a recorded flight anew; exit code 1 when a decision differs
  *
  * The last line is `N seeds, N run-lives, N violations, … s`; a world that broke a promise is told with its story. The exit
@@ -20,11 +21,13 @@ import { availableParallelism } from "node:os"
 import { options } from "../../scripts/local/script.ts"
 import { askAll, askOne } from "./crew.ts"
 import { huntMutants } from "./hunt.ts"
+import { mutants } from "./mutants.ts"
 import type { Plan } from "./plan.ts"
 import { regressions } from "./regressions.ts"
 import { replayFile } from "./replay.ts"
 import { type LongRun, missing, table, type Tally, tally } from "./tally.ts"
 import { writeTold } from "./told.ts"
+import { special } from "./special.ts"
 import type { Task } from "./worker.ts"
 
 const print = (line: string) => console.log(line)
@@ -43,7 +46,10 @@ const refuse = (error: unknown): never => {
 }
 
 const read = () =>
-  options(["seeds", "seed", "replicas", "plan", "mutant", "workers", "replay", "record"], ["mutants", "help"])
+  options(
+    ["seeds", "seed", "replicas", "plan", "world", "mutant", "workers", "replay", "record"],
+    ["mutants", "help"]
+  )
 const given = ((): ReturnType<typeof read> => {
   try {
     return read()
@@ -54,6 +60,9 @@ const given = ((): ReturnType<typeof read> => {
 if (given.help === true) {
   print(usage())
   process.exit(0)
+}
+if (given.mutant !== undefined && !mutants.some(({ name }) => name === given.mutant)) {
+  refuse(`there is no mutant "${given.mutant}": docs/promises.md names them`)
 }
 const whole = (name: "seeds" | "seed" | "replicas" | "workers"): number | undefined => {
   const text = given[name]
@@ -89,6 +98,11 @@ const onePlan = async (plan: Plan): Promise<number> => {
   return answer.told.violations.length === 0 ? 0 : 1
 }
 
+const worldNamed = (name: string): Plan => {
+  const found = Object.entries(special).find(([each]) => each === name)
+  return found?.[1] ?? refuse(`there is no world ${name}, but ${Object.keys(special).sort().join(", ")}`)
+}
+
 const manySeeds = async (): Promise<{ readonly counts: Tally; readonly bad: ReadonlyArray<Plan> }> => {
   const counts = tally()
   const bad: Array<Plan> = []
@@ -119,6 +133,7 @@ const manySeeds = async (): Promise<{ readonly counts: Tally; readonly bad: Read
 const run = async (): Promise<number> => {
   if (given.replay !== undefined) return replayFile(given.replay, print)
   if (given.plan !== undefined) return onePlan(JSON.parse(readFileSync(given.plan, "utf8")) as Plan)
+  if (given.world !== undefined) return onePlan(worldNamed(given.world))
   const { bad, counts } = await manySeeds()
   await tellAll(bad, given.mutant)
   const never = seeds >= enoughForAll ? missing(counts) : []

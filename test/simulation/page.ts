@@ -164,6 +164,7 @@ export const page = (): string =>
     "npm run simulate -- --seeds 2000 --mutants    worlds, then changes of the program that each must be noticed",
     "npm run simulate -- --seed 7                  one world; on a violation its story, and the smallest plan of it",
     "npm run simulate -- --plan FILE               that plan again",
+    'npm run simulate -- --world cancels           a world that is named below; --mutant "a forced write" plays that in it',
     "npm run simulate -- --replay FILE             a record of `agent explain RUN --export`: every look decided anew",
     "npm run simulate -- --seeds 29500 --seed 100000 --record test/simulation/long-run.json    for an hour",
     "```",
