@@ -44,6 +44,11 @@ export interface LogRecord {
   readonly timestamp: string
 }
 
+export interface WorkerEvent {
+  readonly event: string
+  readonly related: ReadonlyArray<Readonly<Record<string, string>>>
+}
+
 export interface WorkPool {
   readonly id: string
   readonly name: string
@@ -90,6 +95,11 @@ export const operator = (api: string, headers: Record<string, string> = {}) => {
         sort: "TIMESTAMP_ASC",
         limit: 200
       }),
+    /** What workers told of a run, on servers that keep events: 3.x. */
+    workerEvents: (id: string) =>
+      post<{ readonly events: ReadonlyArray<WorkerEvent> }>("/events/filter", {
+        filter: { event: { prefix: ["prefect.worker."] }, related: { id: [`prefect.flow-run.${id}`] } }
+      }).pipe(Effect.map(({ events }) => events)),
     cancel: (id: string) =>
       post<{ status: string }>(`/flow_runs/${id}/set_state`, { state: { type: "CANCELLING" }, force: false }),
     pool: (name: string) => get<WorkPool>(`/work_pools/${encodeURIComponent(name)}`),

@@ -13,7 +13,8 @@ import {
   type Place,
   startCommands
 } from "./control-plane.ts"
-import type { FlowRun, LogRecord, Operator, State, WorkPool } from "./prefect-server.ts"
+import type { FlowRun, LogRecord, Operator, State, WorkerEvent, WorkPool } from "./prefect-server.ts"
+import type { Line } from "./prefect-venv.ts"
 
 export interface RunRecord {
   readonly flow: string
@@ -23,6 +24,8 @@ export interface RunRecord {
   /** Every start command that carries this run's tag, whatever workload it belongs to. */
   readonly commands: ReadonlyArray<{ readonly workload: string; readonly command: Command }>
   readonly execution: JobExecution | undefined
+  /** None where the server keeps none. */
+  readonly events: ReadonlyArray<WorkerEvent>
   /** The ids of the stopReplica commands that were sent for the last of them. */
   readonly stops: ReadonlyArray<string>
 }
@@ -38,6 +41,12 @@ export const readRecord = Effect.fnUntraced(function* (
   const flow = yield* prefect.get<{ readonly name: string }>(`/flows/${run.flow_id}`)
   const states = yield* prefect.states(id)
   const logs = yield* prefect.logs(id)
+  const events = yield* prefect.workerEvents(id).pipe(
+    Effect.catchIf(
+      ({ status }) => status === 404,
+      () => Effect.succeed([])
+    )
+  )
   const commands = (yield* startCommands(cpln, place)).filter(
     ({ command }) => command.tags?.["prefect.io/flow-run-id"] === id
   )
@@ -48,7 +57,7 @@ export const readRecord = Effect.fnUntraced(function* (
   const stops = (last === undefined ? [] : yield* cpln.commands(place, last.workload))
     .filter(({ spec, type }) => type === "stopReplica" && replicas.includes(spec.replica))
     .map(({ id: stop }) => stop)
-  const record: RunRecord = { flow: flow.name, run, states, logs, commands, execution, stops }
+  const record: RunRecord = { flow: flow.name, run, states, logs, events, commands, execution, stops }
   return record
 })
 
@@ -66,6 +75,10 @@ export interface Expected {
   readonly message?: RegExp
   /** Text that must be in the agent's relay of the job's output. */
   readonly output?: string
+  /** What the job printed last, of a run that the agent ended. */
+  readonly lastWords?: string
+  /** Of the job. */
+  readonly exit?: number
   /** Its job has to end by itself. */
   readonly unstopped?: true
 }
@@ -93,6 +106,8 @@ export const promises = (
     readonly pool: WorkPool
     readonly agentOutput: string
     readonly agentName?: string
+    /** The line of the server: only 3.x keeps events. */
+    readonly line?: Line
   }
 ): ReadonlyArray<Check> => {
   const { run, states, commands, flow } = record
@@ -108,6 +123,12 @@ export const promises = (
   const tags = command?.tags ?? {}
   const fields = `Flow: ${flow}, RunID: ${run.id}, GVC: ${place.gvc}`
   const ours = agentOutput.split("\n").filter((line) => line.includes(run.id))
+  const told = record.logs.filter(({ name }) => name === "prefect.flow_runs.worker")
+  const executed = record.events
+    .filter(({ event }) => event === "prefect.worker.executed-flow-run")
+    .map(({ related }) =>
+      related.find((each) => each["prefect.resource.id"] === `prefect.flow-run.${run.id}`)
+    )
   const withCommand = `${fields}, Workload: ${workload}, Cmd: ${command?.id} > `
   return [
     check(
@@ -134,6 +155,41 @@ export const promises = (
       expected.stages.includes(command?.lifecycleStage ?? "none"),
       command?.lifecycleStage ?? "none"
     ),
+    ...(expected.lastWords === undefined
+      ? []
+      : [
+          check(
+            "the message of the end has what the job printed last",
+            run.state.message?.includes(`Last lines of the job:\n`) === true &&
+              run.state.message.trimEnd().endsWith(expected.lastWords),
+            run.state.message
+          ),
+          check(
+            "the run's log has what the job printed last",
+            told.some(({ message }) => message.trimEnd().endsWith(expected.lastWords ?? "")),
+            told.map(({ message }) => message)
+          )
+        ]),
+    ...(expected.exit === undefined
+      ? []
+      : [
+          check(
+            "the run's log says where the time went",
+            told.some(({ message }) => new RegExp(`^queued .* exit ${expected.exit}$`).test(message)),
+            told.map(({ message }) => message)
+          )
+        ]),
+    ...(expected.exit === undefined || world.line !== "3"
+      ? []
+      : [
+          check(
+            "the server's events tell once that it was executed, as which job and with which exit code",
+            executed.length === 1 &&
+              executed[0]?.["prefect.infrastructure.identifier"] === pid &&
+              executed[0]["prefect.infrastructure.status-code"] === String(expected.exit),
+            record.events.map(({ event }) => event).join(", ") + JSON.stringify(executed)
+          )
+        ]),
     ...(expected.unstopped === undefined
       ? []
       : [

@@ -23,7 +23,12 @@ const endings: ReadonlyArray<Ending> = [
   {
     name: "a flow from a folder that completes",
     deployment: { name: "completes", from: "folder", entrypoint: "flows.py:completes", tags: ["kept"] },
-    expected: { state: "COMPLETED", stages: ["completed"], output: "printed by the flow process for world" }
+    expected: {
+      state: "COMPLETED",
+      stages: ["completed"],
+      output: "printed by the flow process for world",
+      exit: 0
+    }
   },
   {
     name: "a flow from a git repository that completes",
@@ -42,7 +47,9 @@ const endings: ReadonlyArray<Ending> = [
       state: "CRASHED",
       stages: ["failed"],
       message: /137/,
-      output: "last words of the flow process"
+      output: "last words of the flow process",
+      lastWords: "last words of the flow process",
+      exit: 137
     }
   },
   {
@@ -143,6 +150,7 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
                     place,
                     pool,
                     agentOutput: running.output(),
+                    line: prefect.venv.line,
                     ...(blank
                       ? { agentName: `/org/${place.org}/gvc/${place.gvc}/workload/prefect-agent` }
                       : {})
