@@ -25,6 +25,7 @@ import { Sightings } from "../runs/look/sightings.ts"
 import { Starts } from "../runs/launch/starts.ts"
 import { LaunchWindow } from "../runs/launch/window.ts"
 import { Terms } from "../runs/prepare/terms.ts"
+import { RecentExecutions } from "../runs/workloads/executions.ts"
 import { EnsuredWorkloads } from "../runs/workloads/workload.ts"
 import type { Settings } from "../settings.ts"
 import { watchCancelled } from "./cancel.ts"
@@ -115,6 +116,7 @@ const layersOf = (options: AgentOptions, { pool, server }: Checked) => {
         Starts.layer,
         OnlineWorkers.layer,
         Preparation.layer,
+        RecentExecutions.layer,
         Terms.layer,
         Relay.layer(jobLogs),
         Endings.layer.pipe(Layer.provideMerge(WorkerEvents.layer))

@@ -15,7 +15,7 @@ import type { FlowRun, PastState, WorkPool } from "../prefect/schemas.ts"
 import { blankRun } from "../runs/board.ts"
 import { RunsConfig } from "../runs/config.ts"
 import { commandsOfRun } from "../runs/look/earlier.ts"
-import { executionsOf } from "../runs/workloads/executions.ts"
+import { executionsOf, RecentExecutions } from "../runs/workloads/executions.ts"
 import { historyOf, placesOf } from "../runs/look/history.ts"
 import { type Judgement, judge } from "../runs/reconcile/judge.ts"
 import { look } from "../runs/look/look.ts"
@@ -118,6 +118,7 @@ export const lookNow = Effect.fn("explain.lookNow")(function* (
       Preparation.layer.pipe(
         Layer.provide(CurrentPool.layer(pool)),
         Layer.merge(Places.layer),
+        Layer.merge(RecentExecutions.layer),
         Layer.merge(Terms.layer),
         Layer.merge(Layer.succeed(RunsConfig, { ...config, pool: pool.name, poolId: pool.id }))
       )

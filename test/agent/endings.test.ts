@@ -171,6 +171,25 @@ describe("a job that ended", () => {
     })
   )
 
+  scenario("beside others with side containers is looked for with one read for all of them", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 600, sides: 100_000 })
+      world.addSideContainer()
+      const ids = Array.from({ length: 20 }, (_, n) => `r${n}`)
+      for (const id of ids) yield* world.addRun(id)
+      yield* startAgent(world, "agent-a")
+      yield* pass("1 minute")
+      let reads = 0
+      world.faults.on(({ name }) => name === "deployments" && ++reads < 0, { kind: "503", commit: "never" })
+      yield* pass("1 minute")
+      expect(reads).toBeGreaterThan(5)
+      expect(reads).toBeLessThanOrEqual(14)
+      yield* pass("15 minutes")
+      for (const id of ids) expect(world.stateOf(id)).toBe("COMPLETED")
+      expect(world.stopped()).toHaveLength(ids.length)
+    })
+  )
+
   scenario("in its main container is settled, and its side containers are stopped", (world) =>
     Effect.gen(function* () {
       const command = yield* runningJob(world, { containers: 2 })

@@ -1,7 +1,7 @@
 /**
  * `npm run simulate`: plays worlds full of trouble, audits each, and shows that the audit would notice.
  *
- *   npm run simulate -- --seeds N        that many worlds, and the regressions first
+ *   npm run simulate -- --seeds N        that many worlds; first the regressions, and those thought out for mutants
  *                       --seed S         the first seed; 1 unless given. Alone: this one world
  *                       --replicas K     in every world; drawn by the seed unless given
  *                       --mutants        every mutant of the program has to be caught
@@ -24,10 +24,10 @@ import { huntMutants } from "./hunt.ts"
 import { mutants } from "./mutants.ts"
 import type { Plan } from "./plan.ts"
 import { regressions } from "./regressions.ts"
+import { special } from "./special.ts"
 import { replayFile } from "./replay.ts"
 import { type LongRun, missing, table, type Tally, tally } from "./tally.ts"
 import { writeTold } from "./told.ts"
-import { special } from "./special.ts"
 import type { Task } from "./worker.ts"
 
 const print = (line: string) => console.log(line)
@@ -107,7 +107,8 @@ const manySeeds = async (): Promise<{ readonly counts: Tally; readonly bad: Read
   const counts = tally()
   const bad: Array<Plan> = []
   const tasks = function* (): Iterable<Task> {
-    if (!alone) for (const { plan } of regressions) yield { plan }
+    if (!alone)
+      for (const plan of [...regressions.map((each) => each.plan), ...Object.values(special)]) yield { plan }
     for (let seed = first; seed < first + seeds; seed++) yield { play: seed, replicas }
   }
   let last = begun

@@ -2,11 +2,13 @@
  * One plan, played and audited; and, where a promise was broken, the plan made small and its story told.
  */
 import { audit } from "./audit.ts"
+import type { FlowPlan } from "../runs/world/jobs.ts"
 import { drawPlan, type Plan } from "./plan.ts"
 import { play, type Played } from "./play.ts"
 import type { Violation } from "./promise.ts"
 import { shrink } from "./shrink.ts"
 import { story } from "./story.ts"
+import type { Trait } from "./tally.ts"
 
 /** What a seed came to. */
 export interface Result {
@@ -46,7 +48,31 @@ export const resultOf = ({ plan, played, violations }: Trial): Result => {
   const count = (what: string) => void (fired[what] = (fired[what] ?? 0) + 1)
   for (const { did, event } of played?.happened ?? []) if (did) count(`event: ${event}`)
   for (const { fault } of played?.hits ?? []) count(`fault: ${nameOf(fault)}`)
+  for (const { id, jobs } of played?.evidence.runs ?? []) {
+    const { flow } = plan.runs.find((run) => run.id === id) ?? {}
+    if (flow !== undefined && jobs.some((job) => job.at < job.over))
+      for (const trait of traitsOf(flow)) count(`job: ${trait}`)
+  }
   return { seed: plan.seed, runs: plan.runs.length, violations: violations.slice(0, mostTold), fired }
+}
+
+/** What is wrong with the jobs of a flow, or their engines. */
+const traitsOf = (flow: FlowPlan): ReadonlyArray<Trait> => {
+  const { corrected, exitCode, hearsCancel, pauses, reason, reports, sides, term, waits } = flow
+  return [
+    ...(waits === undefined ? [] : ([`waits for its ${waits.for}`] as const)),
+    ...(exitCode === undefined || exitCode === 0 || reason === undefined
+      ? []
+      : ([reason as "Evicted"] as const)),
+    ...(exitCode === undefined || exitCode === 0 || corrected === undefined
+      ? []
+      : (["failed, corrected to completed"] as const)),
+    ...(reports === "nothing" ? (["never reports"] as const) : []),
+    ...(hearsCancel === undefined ? (["deaf to cancels"] as const) : []),
+    ...(term === undefined ? [] : ([`at SIGTERM ${term}`] as const)),
+    ...(pauses === undefined ? [] : ([pauses.how] as const)),
+    ...(sides === undefined ? [] : (["side containers stay"] as const))
+  ]
 }
 
 /** A fault before it took effect is another one than after. */

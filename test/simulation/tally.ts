@@ -3,7 +3,7 @@
  *
  * Invariant: trouble counts when it hit something, not when it was planned.
  */
-import { eventNames, kinds } from "../runs/world/events.ts"
+import { eventNames } from "../runs/world/events.ts"
 import type { Result } from "./simulate.ts"
 
 export interface Tally {
@@ -71,10 +71,30 @@ const faults = [
   "stale"
 ] as const
 
+/** What jobs do, and their engines, as it is drawn with each run. */
+const traits = [
+  "waits for its image",
+  "waits for its capacity",
+  "waits for its secret",
+  "OOMKilled",
+  "Evicted",
+  "failed, corrected to completed",
+  "never reports",
+  "deaf to cancels",
+  "at SIGTERM dies",
+  "at SIGTERM reports CRASHED",
+  "at SIGTERM reschedules",
+  "paused",
+  "suspended",
+  "side containers stay"
+] as const
+export type Trait = (typeof traits)[number]
+
 /** Every kind of trouble that many worlds have to have seen. */
 export const troubles: ReadonlyArray<string> = [
-  ...eventNames.filter((name) => kinds[name].weight > 0).map((name) => `event: ${name}`),
-  ...faults.map((name) => `fault: ${name}`)
+  ...eventNames.map((name) => `event: ${name}`),
+  ...faults.map((name) => `fault: ${name}`),
+  ...traits.map((name) => `job: ${name}`)
 ]
 
 export const missing = ({ fired }: Tally): ReadonlyArray<string> =>

@@ -20,7 +20,7 @@ import type { Decision, Observation } from "../decide/decide.ts"
 import { advice, kindOf, silence, troubleOf } from "../decide/diagnose.ts"
 import { absenceIn } from "../decide/disruption.ts"
 import { liveCommands } from "../look/earlier.ts"
-import { executionOf } from "../workloads/executions.ts"
+import { executionOf, type RecentExecutions } from "../workloads/executions.ts"
 import { hasGrounds } from "./grounds.ts"
 import { heldBack } from "../flight/flight.ts"
 import { historyOf, readHistory } from "../look/history.ts"
@@ -44,6 +44,7 @@ export type ActEnvironment =
   | Board
   | CurrentPool
   | Preparation
+  | RecentExecutions
   | Terms
   | Relay
   | OnlineWorkers

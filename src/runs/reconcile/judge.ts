@@ -13,7 +13,7 @@ import type { FlowRun } from "../../prefect/schemas.ts"
 import type { RunMemory } from "../board.ts"
 import { RunsConfig } from "../config.ts"
 import { decide, type Decision, type Observation, type Policy, type RunView } from "../decide/decide.ts"
-import { executionOf } from "../workloads/executions.ts"
+import { executionOf, RecentExecutions } from "../workloads/executions.ts"
 import { Flight } from "../flight/flight.ts"
 import type { UsedJob } from "../flight/facts.ts"
 import type { Look } from "../look/look.ts"
@@ -38,7 +38,7 @@ export const judge = Effect.fnUntraced(function* (
   seen: Seen<FlowRun>,
   looked: Look,
   memory: RunMemory
-): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation | Terms> {
+): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation | RecentExecutions | Terms> {
   const run = seen.value
   const ours = isClaimed(run) || (yield* isOfOurKind(looked, memory))
   const view = viewOf(run, seen.at, ours)
@@ -70,7 +70,7 @@ const observationOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<
   { readonly observation: Observation; readonly job: UsedJob | undefined },
   never,
-  ControlPlane
+  ControlPlane | RecentExecutions
 > {
   if (looked._tag !== "Found") return { observation: looked, job: undefined }
   const { current } = looked
@@ -82,8 +82,11 @@ const observationOf = Effect.fnUntraced(function* (
   const wanted = final
     ? before?.execution === undefined && command.lifecycleStage === "failed"
     : command.lifecycleStage === "running" && hasSideContainers(command)
+  // How a main container stands that has others beside it is asked in every look, how a job ended only once.
+  const executions = yield* RecentExecutions
+  const read = final ? executionOf(place, command.id) : executions.of(place, command.id)
   const execution = wanted
-    ? yield* executionOf(place, command.id).pipe(
+    ? yield* read.pipe(
         Effect.map((each) => each?.execution),
         Effect.catch(() => Effect.succeed(undefined))
       )

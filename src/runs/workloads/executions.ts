@@ -1,7 +1,9 @@
 /** Job executions: what a deployment tells of single runs of its job, exit codes and replicas among it. */
-import { Effect } from "effect"
+import { Cache, Context, Data, Duration, Effect, Exit, Layer } from "effect"
+import type { ControlPlane } from "../../cpln/control-plane.ts"
 import { at, type Place } from "../../cpln/place.ts"
 import type { Deployment, JobExecution } from "../../cpln/schemas.ts"
+import type { ApiError } from "../../http/errors.ts"
 import { Workloads } from "../../cpln/workloads.ts"
 import { mainContainer } from "../../job/manifest/containers.ts"
 
@@ -24,8 +26,43 @@ export const executionsOf = Effect.fn("runs.executionsOf")(function* (place: Pla
 
 /** The command's entry among the job executions of any location. */
 export const executionOf = Effect.fn("runs.executionOf")(function* (place: Place, commandId: string) {
-  return (yield* executionsOf(place)).find(({ execution }) => execution.name === `command-${commandId}`)
+  return (yield* executionsOf(place)).find(isOf(commandId))
 })
+
+const isOf =
+  (commandId: string) =>
+  ({ execution }: Execution): boolean =>
+    execution.name === `command-${commandId}`
+
+/** Equal places are one entry. */
+class Listed extends Data.Class<Place> {}
+
+const mostListed = 500
+/** An answer serves all jobs of the workload that are looked at within this time. */
+const servesFor = Duration.seconds(3)
+
+/** Executions for looks that are repeated anyway: many jobs with side containers in one workload cost one request. */
+export class RecentExecutions extends Context.Service<
+  RecentExecutions,
+  {
+    /** As `executionOf`, and at most three seconds old. */
+    of(place: Place, commandId: string): Effect.Effect<Execution | undefined, ApiError, ControlPlane>
+  }
+>()("agent/runs/RecentExecutions") {
+  static readonly layer = Layer.effect(
+    RecentExecutions,
+    Effect.gen(function* () {
+      const lists = yield* Cache.makeWith((place: Listed) => executionsOf(place), {
+        capacity: mostListed,
+        timeToLive: (exit) => (Exit.isSuccess(exit) ? servesFor : Duration.zero)
+      })
+      return RecentExecutions.of({
+        of: (place, commandId) =>
+          Effect.map(Cache.get(lists, new Listed(place)), (all) => all.find(isOf(commandId)))
+      })
+    })
+  )
+}
 
 const overStatuses = new Set(["successful", "failed", "removed", "invalid"])
 

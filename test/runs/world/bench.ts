@@ -19,6 +19,7 @@ import { Sightings } from "../../../src/runs/look/sightings.ts"
 import { Starts } from "../../../src/runs/launch/starts.ts"
 import { LaunchWindow } from "../../../src/runs/launch/window.ts"
 import { Terms } from "../../../src/runs/prepare/terms.ts"
+import { RecentExecutions } from "../../../src/runs/workloads/executions.ts"
 import { EnsuredWorkloads } from "../../../src/runs/workloads/workload.ts"
 import { injected, settingsWith } from "./agents.ts"
 import type { Line } from "./faults.ts"
@@ -65,7 +66,13 @@ const layersOf = (world: World, name: string, options: BenchOptions) => {
     monitorInterval: settings.interval * 1000,
     unreportedExit: "COMPLETED"
   })
-  return Layer.mergeAll(EnsuredWorkloads.layer, OnlineWorkers.layer, Preparation.layer, Terms.layer).pipe(
+  return Layer.mergeAll(
+    EnsuredWorkloads.layer,
+    OnlineWorkers.layer,
+    Preparation.layer,
+    RecentExecutions.layer,
+    Terms.layer
+  ).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Board.layer,
