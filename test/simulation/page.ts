@@ -79,6 +79,7 @@ export const promises: ReadonlyArray<Promised> = [
     id: "I8",
     text: "Every line of a job's output once and in order while the process lives; across a crash at most one batch twice in Prefect's log; the last line is there.",
     tests: [
+      { file: "test/logs/exactly-once.test.ts", name: "whatever comes late, ends or breaks" },
       gaps("leaves no gap for a stream that is late behind another"),
       gaps("has nothing fall between a read and its own beginning, however long that takes")
     ]
@@ -90,7 +91,7 @@ export const promises: ReadonlyArray<Promised> = [
   },
   {
     id: "I10",
-    text: "Requests, and jobs under a limit, stay within their bounds, also right after a restart.",
+    text: "Requests, requests in flight, and jobs under a limit stay within their bounds, also right after a restart.",
     tests: [
       limiter("lets twice the rate go at once, and then so many per second"),
       limiter("are never more than allowed, and the next one goes when one ends, however it ends")
@@ -99,17 +100,32 @@ export const promises: ReadonlyArray<Promised> = [
   {
     id: "I11",
     text: "With nothing to do there are no writes but heartbeats, and few reads; when trouble ends everything settles.",
-    tests: []
+    tests: [
+      {
+        file: "test/e2e/budgets.ts",
+        name: "idle: at most 75 requests a minute to both services, and no write but heartbeats"
+      },
+      { file: "test/agent/quiet.test.ts", name: "is looked at with every sync, and not between two" }
+    ]
   },
   {
     id: "I12",
     text: "All of it for one to five agents, with clocks that are wrong, pauses, kills, twins and rolling restarts. Every world of the simulation differs in these.",
-    tests: []
+    tests: [
+      { file: "test/agent/clocks.test.ts", name: "an agent whose clock is set" },
+      { file: "test/agent/rivals.test.ts", name: "of two jobs whose claims were accepted at once" }
+    ]
   },
   {
     id: "I13",
     text: "No token or secret value is in anything that an agent puts out.",
-    tests: []
+    tests: [
+      { file: "test/prefect/access.test.ts", name: "shows no secret when it is printed" },
+      {
+        file: "test/e2e/secrets.ts",
+        name: "secrets: no output of the agents holds a value, and none warns of plain credentials"
+      }
+    ]
   }
 ]
 
@@ -158,7 +174,9 @@ export const page = (): string =>
     "# What is promised, and what holds it",
     "",
     "Each promise has tests, and all but I8 are audited in the simulation: real agents over models of both services, on",
-    "simulated time, with every choice drawn from one seed. The auditor reads only what the models wrote down.",
+    "simulated time, with every choice drawn from one seed. The auditor reads only what the models wrote down. Job output",
+    "is not part of it: I8 has a simulation of its own, in the first of its tests. The compiled binary is audited as well,",
+    "with real servers, by what those recorded: `scripts/test chaos-2 chaos-3`.",
     "",
     "```",
     "npm run simulate -- --seeds 2000 --mutants    worlds, then changes of the program that each must be noticed",
