@@ -100,8 +100,9 @@ export const operator = (api: string, headers: Record<string, string> = {}) => {
       post<{ readonly events: ReadonlyArray<WorkerEvent> }>("/events/filter", {
         filter: { event: { prefix: ["prefect.worker."] }, related: { id: [`prefect.flow-run.${id}`] } }
       }).pipe(Effect.map(({ events }) => events)),
-    cancel: (id: string) =>
-      post<{ status: string }>(`/flow_runs/${id}/set_state`, { state: { type: "CANCELLING" }, force: false }),
+    /** As the command line does; by force as the user interface does, over whatever the run is. */
+    cancel: (id: string, force = false) =>
+      post<{ status: string }>(`/flow_runs/${id}/set_state`, { state: { type: "CANCELLING" }, force }),
     pool: (name: string) => get<WorkPool>(`/work_pools/${encodeURIComponent(name)}`),
     createPool: (name: string, type: string, template: unknown = {}) =>
       post<WorkPool>("/work_pools/", { name, type, base_job_template: template }),

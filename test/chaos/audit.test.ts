@@ -63,6 +63,21 @@ describe("the audit of the chaos tests", () => {
     ])
   })
 
+  it("lets a cancel by force open a run that was over, and judges what comes then", () => {
+    const reopened = [state(5, "COMPLETED"), state(8, "CANCELLING")]
+    const cancelled = state(9, "CANCELLED", byAgent)
+    expect(broken([...reopened, cancelled], [job(1, 6)])).toEqual([])
+    expect(broken([...reopened, cancelled], [job(1, 11)])).toEqual([
+      "CANCELLED is written when the job is over"
+    ])
+    expect(broken([...reopened, cancelled, state(11, "CRASHED", byAgent)], [job(1, 6)])).toEqual([
+      "no agent changes a terminal state"
+    ])
+    expect(broken([...reopened, state(9, "COMPLETED", byAgent)], [job(1, 6, "failed")])).toEqual([
+      "without a report COMPLETED needs a job that completed"
+    ])
+  })
+
   it("finds CANCELLED that was written while the job ran, and CANCELLED that nobody asked for", () => {
     const states = [state(2, "CANCELLING"), state(5, "CANCELLED", byAgent)]
     expect(broken(states, [job(1, 8, "failed")])).toEqual(["CANCELLED is written when the job is over"])

@@ -15,7 +15,7 @@ import { type Suite, keeps, must } from "./suite.ts"
 interface Ending {
   readonly name: string
   readonly deployment: Omit<Deployment, "pool" | "source"> & { readonly from: "folder" | "git" }
-  readonly cancel?: boolean
+  readonly cancel?: "asked" | "by force"
   readonly expected: Expected
 }
 
@@ -55,7 +55,13 @@ const endings: ReadonlyArray<Ending> = [
   {
     name: "a flow that is cancelled while it runs",
     deployment: { name: "cancelled", from: "folder", entrypoint: "flows.py:waits" },
-    cancel: true,
+    cancel: "asked",
+    expected: { state: "CANCELLED", stages: ["completed"], output: "hook ran", unstopped: true }
+  },
+  {
+    name: "a flow that is cancelled in the user interface, by force,",
+    deployment: { name: "cancelled-by-force", from: "folder", entrypoint: "flows.py:waits" },
+    cancel: "by force",
     expected: { state: "CANCELLED", stages: ["completed"], output: "hook ran", unstopped: true }
   }
 ]
@@ -138,10 +144,10 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
               `${ending.name} ends ${ending.expected.state} on both sides, ${title}`,
               Effect.gen(function* () {
                 const { id } = yield* prefect.run(ids[ending.deployment.name] ?? "")
-                if (ending.cancel === true) {
+                if (ending.cancel !== undefined) {
                   yield* prefect.waitFor(id, (run) => run.state_type === "RUNNING" || isFinal(run), 90)
                   yield* Effect.sleep("2 seconds")
-                  yield* prefect.cancel(id)
+                  yield* prefect.cancel(id, ending.cancel === "by force")
                 }
                 yield* prefect.waitFor(id, isFinal, 150)
                 // The command is over a moment after the engine's report, its last lines come a moment later still.
@@ -157,7 +163,7 @@ export const endingTests = Effect.fnUntraced(function* (suite: Suite, world: Wor
                   })
                 )
                 yield* keeps(checks)
-                if (ending.cancel === true) {
+                if (ending.cancel !== undefined) {
                   const asked = record.states.find(({ type }) => type === "CANCELLING")?.timestamp ?? ""
                   const over = record.commands[0]?.command.lastModified ?? ""
                   console.log(

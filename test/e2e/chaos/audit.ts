@@ -36,6 +36,7 @@ const at = (text: string) => Date.parse(text)
 const blur = 1_000
 
 const isEnd = ({ name, type }: State) => ends.includes(type) && name !== "Cancelling"
+const isCancel = ({ name, type }: State) => type === "CANCELLING" || name === "Cancelling"
 const byAgent = ({ message, state_details: { transition_id: id } }: State) =>
   id?.[14] === "5" || /^(?:Claimed|Handed back) by /u.test(message ?? "")
 const shown = (state: State | undefined) =>
@@ -49,21 +50,28 @@ export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> 
   }
   const sorted = [...commands].sort((a, b) => at(a.created) - at(b.created))
   const live = sorted.filter(({ lifecycleStage }) => !over.includes(lifecycleStage))
-  const asked = states.some(({ type, name }) => type === "CANCELLING" || name === "Cancelling")
+  const asked = states.findLastIndex(isCancel)
+  /** A cancel by force opens also what was over: then what counts begins anew. */
+  const since = states.slice(asked + 1)
 
   must(isFinal(run), "every run is terminal", () => shown(states.at(-1)))
   must(live.length === 0, "no job is left", () => live.map(({ id }) => id).join(", "))
   if (!isFinal(run)) return found
 
-  const first = states.findIndex(isEnd)
-  const afterEnd = states.slice(first + 1).filter(byAgent)
-  must(
-    afterEnd.every((state) => state.type === states[first]?.type),
-    "no agent changes a terminal state",
-    () => `${shown(states[first])} then ${afterEnd.map(shown).join(", ")}`
-  )
+  let ended: State | undefined
+  for (const state of states) {
+    const before = ended
+    if (isCancel(state)) ended = undefined
+    else if (before === undefined) ended = isEnd(state) ? state : undefined
+    else
+      must(
+        !byAgent(state) || state.type === before.type,
+        "no agent changes a terminal state",
+        () => `${shown(before)} then ${shown(state)}`
+      )
+  }
 
-  const engines = states.filter((state) => isEnd(state) && !byAgent(state)).at(-1)
+  const engines = since.filter((state) => isEnd(state) && !byAgent(state)).at(-1)
   must(
     engines === undefined || engines.type === run.state_type,
     "the end is what was reported last by who is no agent",
@@ -79,7 +87,7 @@ export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> 
     )
     must(
       run.state_type !== "CANCELLED" ||
-        asked ||
+        asked >= 0 ||
         sorted.some(({ lifecycleStage }) => lifecycleStage === "cancelled"),
       "CANCELLED needs somebody who cancelled",
       () => states.map(shown).join(", ")
@@ -87,16 +95,17 @@ export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> 
     must(run.state_type !== "FAILED", "FAILED is the engine's word alone", () => shown(run.state))
   }
 
-  const end = states.find(isEnd)
-  if (end?.type === "CANCELLED" && byAgent(end)) {
-    const later = sorted.filter(({ lastModified }) => at(lastModified) > at(end.timestamp) + blur)
+  const last = since.find(isEnd)
+  if (last?.type === "CANCELLED" && byAgent(last)) {
+    const later = sorted.filter(({ lastModified }) => at(lastModified) > at(last.timestamp) + blur)
     must(
       later.length === 0,
       "CANCELLED is written when the job is over",
       () =>
-        `${shown(end)}; ${later.map(({ id, lastModified }) => `${id} over at ${lastModified}`).join(", ")}`
+        `${shown(last)}; ${later.map(({ id, lastModified }) => `${id} over at ${lastModified}`).join(", ")}`
     )
   }
+  const end = states.find(isEnd)
   for (const [index, command] of sorted.entries()) {
     const next = sorted[index + 1]
     const both = next === undefined ? 0 : at(command.lastModified) - at(next.created)

@@ -153,8 +153,9 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
       const id = yield* Random.choice((yield* Random.nextBoolean) ? newest : ids)
       if (id === undefined || asked.has(id)) continue
       asked.add(id)
-      yield* steady(prefect.cancel(id))
-      count("cancels asked")
+      const force = asked.size % 2 === 0
+      yield* steady(prefect.cancel(id, force))
+      count(force ? "cancels by force" : "cancels asked")
     }
   })
 
@@ -251,7 +252,7 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   const missing = [
     ...scenario.hand,
     ...scenario.restarts.map((which) => `restart of ${which}`),
-    ...(scenario.cancels > 0 ? ["cancels asked"] : [])
+    ...(scenario.cancels > 0 ? ["cancels asked", "cancels by force"] : [])
   ].filter((what) => done[what] === undefined)
   if (missing.length > 0) add("all of the trouble happened", missing)
   if (violations.length > 0) {
