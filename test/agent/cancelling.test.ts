@@ -162,6 +162,34 @@ describe("a cancelled run", () => {
     )
   }
 
+  scenario(
+    "that is set to Running after its stop is not COMPLETED because its main container ended well",
+    (world) =>
+      Effect.gen(function* () {
+        world.addSideContainer()
+        world.stopping.grace = 100
+        world.usual = (job) =>
+          Effect.gen(function* () {
+            yield* job.live
+            yield* job.report("RUNNING")
+            yield* job.stopAsked
+            yield* Effect.sleep("2 seconds")
+            yield* job.mainEnds(0)
+            yield* Effect.never
+          })
+        yield* world.addRun("r1")
+        yield* startAgent(world, "agent-a")
+        yield* pass("30 seconds")
+        yield* world.propose("r1", "CANCELLING")
+        yield* pass("24 seconds")
+        expect(world.stopped()).toHaveLength(1)
+        yield* world.propose("r1", "RUNNING", { force: true })
+        yield* pass("5 minutes")
+        expect(world.stateOf("r1")).toBe("CRASHED")
+        expect(world.run("r1").state?.message).toContain("[stopped] The agent stopped this job")
+      })
+  )
+
   scenario("in whose job nobody can act has it stopped within three seconds", (world) =>
     Effect.gen(function* () {
       yield* running(world, { args: ["python", "-m", "prefect.engine"] })

@@ -274,7 +274,7 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "runs are left open after their job",
     promise: "I4",
     file: "src/runs/decide/decide.ts",
-    from: "seen.stopAsked ? stoppedByUs : unreported({ ...seen.exit, code: 0 }, policy, false)",
+    from: "seen.stopAsked ? stoppedByUs(false) : unreported({ ...seen.exit, code: 0 }, policy, false)",
     to: 'wait("for ever")'
   },
   {

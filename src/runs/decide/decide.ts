@@ -55,7 +55,7 @@ export type Observation =
    */
   | { readonly _tag: "Live"; readonly runner: boolean; readonly stopWanted: boolean }
   /** The main container is over, side containers live. `age` since we first saw that. */
-  | { readonly _tag: "MainEnded"; readonly exit: Exit; readonly age: number }
+  | { readonly _tag: "MainEnded"; readonly exit: Exit; readonly age: number; readonly stopAsked: boolean }
   | { readonly _tag: "Stopping" }
   /** `looks` counts looks at least 5 s apart; `age` since the command became final. */
   | {
@@ -199,7 +199,11 @@ const whileRunning = (run: RunView, seen: Seen, policy: Policy): Decision => {
     case "Stopping":
       return wait("the job runs")
     case "MainEnded":
-      return settled(seen.age, policy, unreported(seen.exit, policy, true))
+      return settled(
+        seen.age,
+        policy,
+        seen.stopAsked ? stoppedByUs(true) : unreported(seen.exit, policy, true)
+      )
     case "Final":
       switch (seen.stage) {
         case "completed":
@@ -207,7 +211,7 @@ const whileRunning = (run: RunView, seen: Seen, policy: Policy): Decision => {
             seen.age,
             policy,
             // A process may well end with 0 when it is stopped: that is no work done.
-            seen.stopAsked ? stoppedByUs : unreported({ ...seen.exit, code: 0 }, policy, false)
+            seen.stopAsked ? stoppedByUs(false) : unreported({ ...seen.exit, code: 0 }, policy, false)
           )
         case "failed":
           return seenTwice(seen.looks, propose("CRASHED", `the job failed: ${seen.exit.text}`))
@@ -215,7 +219,9 @@ const whileRunning = (run: RunView, seen: Seen, policy: Policy): Decision => {
           return settled(
             seen.age,
             policy,
-            seen.stopAsked ? stoppedByUs : propose("CANCELLED", "the job was cancelled at Control Plane")
+            seen.stopAsked
+              ? stoppedByUs(false)
+              : propose("CANCELLED", "the job was cancelled at Control Plane")
           )
       }
     // falls through: every stage above returns
@@ -224,7 +230,8 @@ const whileRunning = (run: RunView, seen: Seen, policy: Policy): Decision => {
   }
 }
 
-const stoppedByUs = propose("CRASHED", "the job was stopped by the agent")
+const stoppedByUs = (thenStop: boolean): Decision =>
+  propose("CRASHED", "the job was stopped by the agent", thenStop)
 
 const whenGone = (seen: Extract<Observation, { _tag: "Absent" }>): Decision => {
   if (seen.whose !== "ours")

@@ -174,7 +174,7 @@ export const kindOf = (why: string, seen: Observation, trouble: string | undefin
       gone: seen._tag === "Absent",
       deadline: why.startsWith("deadline"),
       neverStarted: trouble !== undefined || seen._tag === "Pending",
-      stopAsked: seen._tag === "Final" && seen.stopAsked,
+      stopAsked: "stopAsked" in seen && seen.stopAsked,
       stage: seen._tag === "Final" ? seen.stage : undefined
     }
   )

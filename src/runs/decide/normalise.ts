@@ -149,7 +149,7 @@ export const observe = (
       return exit.code !== undefined &&
         execution?.containers?.[main]?.ready !== true &&
         hasSideContainers(command)
-        ? { _tag: "MainEnded", exit, age: remembered.mainEndedAge }
+        ? { _tag: "MainEnded", exit, age: remembered.mainEndedAge, stopAsked }
         : { _tag: "Live", runner: started && holdsRunner(command), stopWanted }
   }
 }

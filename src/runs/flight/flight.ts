@@ -130,7 +130,7 @@ const observedBy = (seen: Observation): string => {
     case "Live":
       return `Live ${seen.runner} ${seen.stopWanted}`
     case "MainEnded":
-      return `MainEnded ${seen.exit.code}`
+      return `MainEnded ${seen.stopAsked} ${seen.exit.code}`
     case "Stopping":
       return "Stopping"
     case "Final":

@@ -94,7 +94,9 @@ const table: Readonly<Record<Phase, Row>> = {
     pending: unlessOverdue(always("wait")),
     live: unlessOverdue(always("wait")),
     stopping: (cell) => unlessOverdue(always("wait"))({ _tag: "Stopping" }, cell),
-    mainEnded: unlessOverdue((seen, cell) => settled(silent(seen.exit.code, cell, "+stop"))(seen)),
+    mainEnded: unlessOverdue((seen, cell) =>
+      settled(seen.stopAsked ? "CRASHED+stop" : silent(seen.exit.code, cell, "+stop"))(seen)
+    ),
     final: {
       completed: unlessOverdue((seen, cell) =>
         settled(seen.stopAsked ? "CRASHED" : silent(0, cell, ""))(seen)
@@ -173,7 +175,9 @@ const everySeen: ReadonlyArray<Seen> = [
   ...ages.flatMap((age) => both.map((stopAsked) => ({ _tag: "Pending" as const, age, stopAsked }))),
   ...both.flatMap((runner) => both.map((stopWanted) => ({ _tag: "Live" as const, runner, stopWanted }))),
   { _tag: "Stopping" },
-  ...exits.flatMap((exit) => ages.map((age) => ({ _tag: "MainEnded" as const, exit, age }))),
+  ...exits.flatMap((exit) =>
+    ages.flatMap((age) => both.map((stopAsked) => ({ _tag: "MainEnded" as const, exit, age, stopAsked })))
+  ),
   ...(["completed", "failed", "cancelled"] as const).flatMap((stage) =>
     [1, 2].flatMap((looks) =>
       ages.flatMap((age) =>

@@ -48,7 +48,9 @@ const observations: ReadonlyArray<Observation> = [
   ),
   ...ages.flatMap((age) => both.map((stopAsked) => ({ _tag: "Pending" as const, age, stopAsked }))),
   ...both.flatMap((runner) => both.map((stopWanted) => ({ _tag: "Live" as const, runner, stopWanted }))),
-  ...exits.flatMap((exit) => ages.map((age) => ({ _tag: "MainEnded" as const, exit, age }))),
+  ...exits.flatMap((exit) =>
+    ages.flatMap((age) => both.map((stopAsked) => ({ _tag: "MainEnded" as const, exit, age, stopAsked })))
+  ),
   { _tag: "Stopping" },
   ...(["completed", "failed", "cancelled"] as const).flatMap((stage) =>
     [1, 2].flatMap((looks) =>
@@ -248,7 +250,12 @@ describe("decide, row by row", () => {
     expect(decide(at("over", 120 * second), live, policy)._tag).toBe("Stop")
     expect(decide(at("over", 0), { _tag: "Pending", age: 0, stopAsked: false }, policy)._tag).toBe("Stop")
     expect(decide(at("over", 0), { ...live, stopWanted: true }, policy)._tag).toBe("Stop")
-    const sidecars: Observation = { _tag: "MainEnded", exit: { code: 0, text: "" }, age: 31 * second }
+    const sidecars: Observation = {
+      _tag: "MainEnded",
+      exit: { code: 0, text: "" },
+      age: 31 * second,
+      stopAsked: false
+    }
     expect(decide(at("over", 31 * second), sidecars, policy)._tag).toBe("Stop")
     expect(decide(at("over", 29 * second), sidecars, policy)._tag).toBe("Wait")
   })
