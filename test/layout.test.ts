@@ -7,30 +7,18 @@ const src = join(import.meta.dirname, "../src")
 interface Import {
   readonly file: string
   readonly to: string
-  /** Only types are taken: nothing of it is there when the program runs. */
-  readonly types: boolean
 }
 
 const imports: ReadonlyArray<Import> = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/u.test(file))
   .flatMap((file) =>
-    [...readFileSync(join(src, file), "utf8").matchAll(/^import ([^"]*?) from "(\.[^"]+)"/gmu)].map(
-      ([, names = "", path = ""]) => ({
+    [...readFileSync(join(src, file), "utf8").matchAll(/^import [^"]*? from "(\.[^"]+)"/gmu)].map(
+      ([, path = ""]) => ({
         file,
-        to: relative(src, join(src, dirname(file), path)),
-        types:
-          names.startsWith("type ") ||
-          names
-            .replace(/[{}\s]/gu, " ")
-            .split(",")
-            .every(isType)
+        to: relative(src, join(src, dirname(file), path))
       })
     )
   )
-
-function isType(name: string): boolean {
-  return name.trim() === "" || name.trim().startsWith("type ")
-}
 
 /** The lowest first. What stands side by side may import each other. */
 const parts = [
@@ -78,19 +66,12 @@ describe("the arrows of the layout point down", () => {
     expect(wrong(parts, (file) => file.split("/")[0] ?? "", imports)).toEqual([])
   })
 
-  it("between the folders of src/runs, but for the types of what is remembered of a run", () => {
+  it("between the folders of src/runs", () => {
     const inRuns = (file: string) => file.startsWith("runs/")
     const own = imports.filter(({ file, to }) => inRuns(file) && inRuns(to))
-    const remembered = ({ file, types }: Import) => file === "runs/board.ts" && types
     expect(own.length).toBeGreaterThan(200)
     const partOf = (file: string) => file.split("/").slice(1, -1).join("/")
-    expect(
-      wrong(
-        partsOfRuns,
-        partOf,
-        own.filter((each) => !remembered(each))
-      )
-    ).toEqual([])
+    expect(wrong(partsOfRuns, partOf, own)).toEqual([])
   })
 
   it("and the emulator stands alone", () => {

@@ -6,7 +6,7 @@
  */
 import { Cause, Effect } from "effect"
 import { say } from "../observe/say.ts"
-import { Board } from "../runs/board.ts"
+import { Board } from "../runs/look/board.ts"
 import { once } from "../runs/act/tell.ts"
 
 export const alone =

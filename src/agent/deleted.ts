@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import { say } from "../observe/say.ts"
 import { Prefect } from "../prefect/prefect.ts"
-import { Board, type RunMemory } from "../runs/board.ts"
+import { Board, type RunMemory } from "../runs/look/board.ts"
 import { Brake } from "../runs/act/brake.ts"
 import { RunsConfig } from "../runs/config.ts"
 import type { Bulk } from "../runs/look/look.ts"

@@ -8,7 +8,7 @@ import { type Place, placeKey } from "../cpln/place.ts"
 import { parseClaimMessage } from "../job/claim-message.ts"
 import { parseInfrastructurePid } from "../job/infrastructure-pid.ts"
 import type { FlowRun } from "../prefect/schemas.ts"
-import { Board } from "../runs/board.ts"
+import { Board } from "../runs/look/board.ts"
 import { placeOf } from "../runs/prepare/access.ts"
 import { Places } from "../runs/places.ts"
 

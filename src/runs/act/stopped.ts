@@ -9,7 +9,7 @@ import type { ControlPlane } from "../../cpln/control-plane.ts"
 import { at } from "../../cpln/place.ts"
 import { duration } from "../../observe/duration.ts"
 import { say } from "../../observe/say.ts"
-import type { RunMemory, StopMemory } from "../board.ts"
+import type { RunMemory, StopMemory } from "../look/board.ts"
 import { isFinal, type Located } from "../decide/normalise.ts"
 import { steadyMillis } from "../steady.ts"
 

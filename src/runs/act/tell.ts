@@ -7,7 +7,7 @@ import { Clock, Effect } from "effect"
 import { CurrentLane } from "../../http/lane.ts"
 import type { Level } from "../../observe/say.ts"
 import { Prefect } from "../../prefect/prefect.ts"
-import type { RunMemory } from "../board.ts"
+import type { RunMemory } from "../look/board.ts"
 
 /** Python's numbers, which Prefect stores. */
 const numbers: Readonly<Record<Level, number>> = { debug: 10, info: 20, warning: 30, error: 40 }

@@ -11,7 +11,7 @@ import type { Seen } from "../../http/seen.ts"
 import { infrastructurePid, type InfrastructurePid } from "../../job/infrastructure-pid.ts"
 import { type About, say } from "../../observe/say.ts"
 import type { FlowRun } from "../../prefect/schemas.ts"
-import type { AttemptMemory, RunMemory } from "../board.ts"
+import type { AttemptMemory, Existed, RunMemory } from "./board.ts"
 import { RunsConfig } from "../config.ts"
 import { executionOf, isOver } from "../workloads/executions.ts"
 import { attemptIn, type History, newestRound } from "./history.ts"
@@ -32,9 +32,6 @@ export const looksUntilGone = 5
 const apart = 30_000
 
 type Environment = ControlPlane | Places | RunsConfig
-
-/** Whether the newest claim's job existed; "perhaps" where all that speaks for it is a PID that may be older than the claim. */
-export type Existed = "surely" | "perhaps" | "no"
 
 /** What a look that found nothing was after. */
 export interface Missed {

@@ -19,7 +19,7 @@ import type { Prefect } from "../../prefect/prefect.ts"
 import type { FlowRun } from "../../prefect/schemas.ts"
 import { absence, type Absent, existedBy, isSame, vanishedBeside } from "./absence.ts"
 import { placeOf } from "../prepare/access.ts"
-import { type AttemptMemory, attemptMemory, type RunMemory } from "../board.ts"
+import { type AttemptMemory, attemptMemory, type RunMemory } from "./board.ts"
 import { RunsConfig } from "../config.ts"
 import { commandsOfRun } from "./earlier.ts"
 import {

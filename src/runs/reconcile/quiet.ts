@@ -5,21 +5,13 @@
  * Invariant: a run is quiet only while both rows are those of its last look, nothing of it was left to be done, and
  * time alone changes nothing yet. To be looked at once too often costs little; to be missed is never right.
  */
-import type { Command } from "../../cpln/schemas.ts"
 import { infrastructurePid } from "../../job/infrastructure-pid.ts"
 import type { FlowRun } from "../../prefect/schemas.ts"
-import type { RunMemory } from "../board.ts"
+import type { Quiet, RunMemory } from "../look/board.ts"
 import type { Judgement } from "./judge.ts"
 import type { Bulk, Look } from "../look/look.ts"
 import { nextChange } from "../decide/next-change.ts"
 import { hasSideContainers, pidOf } from "../decide/normalise.ts"
-
-/** The rows as they were, and until when, by `steadyMillis`, time changes nothing. */
-export interface Quiet {
-  readonly run: FlowRun
-  readonly command: Command
-  readonly until: number
-}
 
 /** To be asked once all that follows from the look has been done; undefined where the next look may come to something. */
 export const quietAfter = (

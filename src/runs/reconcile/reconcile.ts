@@ -11,7 +11,7 @@ import { infrastructurePid, parseInfrastructurePid } from "../../job/infrastruct
 import { type About, type Area, say } from "../../observe/say.ts"
 import type { FlowRun } from "../../prefect/schemas.ts"
 import { act, type ActEnvironment } from "../act/act.ts"
-import { Board, type RunMemory } from "../board.ts"
+import { Board, type RunMemory } from "../look/board.ts"
 import { Brake } from "../act/brake.ts"
 import { sentence } from "../decide/crash.ts"
 import type { Decision } from "../decide/decide.ts"

@@ -5,7 +5,7 @@
 import { Effect, Layer } from "effect"
 import { Relay } from "../../../src/logs/relay.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
-import { Board } from "../../../src/runs/board.ts"
+import { Board } from "../../../src/runs/look/board.ts"
 import { Brake } from "../../../src/runs/act/brake.ts"
 import { RunsConfig } from "../../../src/runs/config.ts"
 import { type Drain, launch, type Offer } from "../../../src/runs/launch/launch.ts"

@@ -6,14 +6,22 @@
  * what was counted for one attempt never judges another.
  */
 import { Context, Layer } from "effect"
-import type { Place } from "../cpln/place.ts"
-import type { JobExecution } from "../cpln/schemas.ts"
-import type { About, Area } from "../observe/say.ts"
-import type { FlowRun } from "../prefect/schemas.ts"
-import type { Existed } from "./look/absence.ts"
-import type { History } from "./look/history.ts"
-import type { Located } from "./decide/normalise.ts"
-import type { Quiet } from "./reconcile/quiet.ts"
+import type { Place } from "../../cpln/place.ts"
+import type { Command, JobExecution } from "../../cpln/schemas.ts"
+import type { About, Area } from "../../observe/say.ts"
+import type { FlowRun } from "../../prefect/schemas.ts"
+import type { History } from "./history.ts"
+import type { Located } from "../decide/normalise.ts"
+
+/** Whether the newest claim's job existed; "perhaps" where all that speaks for it is a PID that may be older than the claim. */
+export type Existed = "surely" | "perhaps" | "no"
+
+/** The rows of a run that nothing happens to, as they were at its last look, and until when, by `steadyMillis`, time changes nothing. */
+export interface Quiet {
+  readonly run: FlowRun
+  readonly command: Command
+  readonly until: number
+}
 
 /** Counted for one attempt. Times are of `steadyMillis`, for pacing looks only, never for verdicts on age. */
 export interface AttemptMemory {
