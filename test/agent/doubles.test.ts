@@ -185,6 +185,34 @@ describe("a retry that nobody saw claimed, and whose job has vanished", () => {
   )
 })
 
+/** Its own time is that of its asking, which was before the end: it waited in the server. */
+describe("a RUNNING that landed on an end", () => {
+  for (const [end, exit] of [
+    ["CANCELLED", 0],
+    ["COMPLETED", 1]
+  ] as const) {
+    scenario(`gives way to that again, ${end}, once the job is over with exit code ${exit}`, (world) =>
+      Effect.gen(function* () {
+        const ref = yield* world.addWorkload("w1")
+        const job = yield* world.addCommand(ref, "r1", { tags: { "prefect.io/attempt": attemptOf("t1") } })
+        yield* world.addRun("r1", {
+          run_count: 1,
+          start_time: new Date(begin).toISOString(),
+          infrastructure_pid: pid("w1", job),
+          history: [claimState("t1", { where, at: begin - 3_000 }), stateAt(begin - 1_000, end)],
+          state: stateAt(begin - 2_000, "RUNNING")
+        })
+        yield* startAgent(world, "agent-a")
+        yield* pass("10 seconds")
+        yield* world.setStage(job, exit === 0 ? "completed" : "failed", exit)
+        yield* pass("5 minutes")
+        expect(world.types("r1").slice(-1)).toEqual([end])
+        expect(world.stateOf("r1")).toBe(end)
+      })
+    )
+  }
+})
+
 describe("a stop whose reasons take long to be read", () => {
   scenario("is not sent once the engine has taken the run up", (world) =>
     Effect.gen(function* () {

@@ -1,8 +1,9 @@
 /**
- * A claim or a hand-back that came too late: the server accepts both over a finished run, so a proposal that waited in it
- * while another agent's job ran to its end takes the end away.
+ * States that came too late: the server accepts a claim, a hand-back and an engine's RUNNING over a finished run, so that a
+ * proposal which waited in it while the run came to its end takes the end away.
  *
- * Invariant: nothing is started for such a claim or after such a hand-back, and the run gets back the very end that it had.
+ * Invariant: nothing is started for such a claim or after such a hand-back, no other end is written, and the run gets back
+ * the very end that it had.
  */
 import { Effect } from "effect"
 import type { ApiError } from "../../http/errors.ts"
@@ -13,10 +14,13 @@ import { derivedId } from "../ids.ts"
 import { timeOf } from "../decide/phase.ts"
 import { type Judged, proposeFor, type Written } from "./propose.ts"
 
-const ends = ["COMPLETED", "FAILED", "CRASHED"] as const
+/** What a claim may replace: the server lets nobody claim a run that is CANCELLED. */
+const replaceable = ["COMPLETED", "FAILED", "CRASHED"] as const
+const ends = [...replaceable, "CANCELLED"] as const
 type End = PastState & { readonly type: (typeof ends)[number] }
 
 const isEnd = (state: PastState | undefined): state is End => ends.some((type) => type === state?.type)
+const isReplaceable = (state: PastState): state is End => replaceable.some((type) => type === state.type)
 
 /**
  * The end that a claim replaced; undefined for a claim of a run that was not over. A claim is taken from SCHEDULED, so an
@@ -27,7 +31,7 @@ export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string
   const scheduled = inOrder.findLastIndex((state) => state.type === "SCHEDULED")
   const since = inOrder.slice(scheduled + 1)
   return since.some((state) => state.state_details?.transition_id === transitionId)
-    ? since.findLast(isEnd)
+    ? since.findLast(isReplaceable)
     : undefined
 }
 
