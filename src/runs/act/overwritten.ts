@@ -14,6 +14,9 @@ import { derivedId } from "../ids.ts"
 import { timeOf } from "../decide/phase.ts"
 import { type Judged, proposeFor, type Written } from "./propose.ts"
 
+/** No request waits longer in the server, in ms. */
+const waitsInServer = 120_000
+
 /** What a claim may replace: the server lets nobody claim a run that is CANCELLED. */
 const replaceable = ["COMPLETED", "FAILED", "CRASHED"] as const
 const ends = [...replaceable, "CANCELLED"] as const
@@ -63,7 +66,11 @@ export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
 ): Effect.fn.Return<boolean, ApiError, Prefect> {
   const states = yield* Prefect.use((prefect) => prefect.history(run.id))
   const youngest = states.at(-1)
-  if (!isEnd(youngest) || youngest.id === run.state_id) return false
+  const landed = states.find(({ id }) => id === run.state_id)
+  if (!isEnd(youngest) || landed === undefined || landed === youngest) return false
+  // Of more than that the server's clock is the reason, which was set back.
+  const waited = (timeOf(youngest.timestamp) ?? 0) - (timeOf(landed.timestamp) ?? 0)
+  if (waited > waitsInServer) return false
   const written = yield* writeAgain(run, youngest, run.state_id ?? "")
   if (written === "written") {
     yield* say(

@@ -265,6 +265,19 @@ describe("a hand-back that landed late", () => {
     )
   }
 
+  scenario("is none where the server's clock was set back since the end", (world) =>
+    Effect.gen(function* () {
+      yield* world.addWorkload("w1")
+      yield* world.addRun("r1", {
+        run_count: 1,
+        history: [claimState("t1", { where, at: begin - 9_000 }), stateAt(begin - 1_000, "FAILED")],
+        state: stateAt(begin - 3_600_000, "SCHEDULED", { name: "AwaitingRetry" })
+      })
+      yield* within("10 seconds", (yield* makeBench(world, "agent-a")).launchNow("r1"))
+      expect(world.stages("r1")).toHaveLength(1)
+    })
+  )
+
   scenario("on RUNNING lets the run be run again once its job is over", (world) =>
     Effect.gen(function* () {
       yield* landedOn(world, "RUNNING")
