@@ -10,7 +10,7 @@ import { Effect, Fiber, Random, Schedule } from "effect"
 import { type Place, startCommands } from "../../../scripts/local/control-plane.ts"
 import { deploy, flowFolder, register } from "../../../scripts/local/deployments.ts"
 import { json } from "../../../scripts/local/http.ts"
-import { isFinal, operator, prefectServer } from "../../../scripts/local/prefect-server.ts"
+import { type FlowRun, isFinal, operator, prefectServer } from "../../../scripts/local/prefect-server.ts"
 import type { Venv } from "../../../scripts/local/prefect-venv.ts"
 import { startEngine } from "../engine.ts"
 import { Broken } from "../suite.ts"
@@ -36,11 +36,23 @@ export interface Scenario {
   readonly restarts: ReadonlyArray<"Prefect" | "Control Plane">
   /** The share of requests that Prefect's server seems to fail, and in which ways. */
   readonly prefect: { readonly share: number; readonly ways: ReadonlyArray<Breakage> } | undefined
-  /** Faults of the emulator, as it takes them. */
-  readonly controlPlane: ReadonlyArray<Record<string, unknown>>
+  /** Faults of the emulator, as it takes them. Each has to happen. */
+  readonly controlPlane: ReadonlyArray<Fault>
   /** The share of runs that somebody cancels. */
   readonly cancels: number
 }
+
+type Fault = Readonly<Record<string, unknown>> & { readonly what: string; readonly when?: string }
+
+const nameOf = ({ what, when }: Fault) => `fault ${what}${when === undefined ? "" : ` ${when}`}`
+
+/** The first few of each kind come for sure, whatever the dice say; a job may be over before its trouble comes. */
+const surely = (faults: ReadonlyArray<Fault>) => [
+  ...new Map(
+    faults.map((fault) => [nameOf(fault), { ...fault, probability: 1, times: 3 }] as const)
+  ).values(),
+  ...faults
+]
 
 export interface Ground {
   readonly venv: Venv
@@ -51,6 +63,9 @@ export interface Ground {
 
 /** How long everything may take to settle once the trouble is over, in seconds. */
 const settleWithin = 150
+
+/** Runs that would never end. */
+const stuck = 6
 
 const doubleParameters = Effect.gen(function* () {
   const kind = yield* Random.next
@@ -116,10 +131,17 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   const began = performance.now()
   const left = () => scenario.seconds * 1000 - (performance.now() - began)
 
+  const cancelOne = Effect.fnUntraced(function* (id: string, force: boolean) {
+    yield* steady(prefect.cancel(id, force))
+    count(force ? "cancels by force" : "cancels asked")
+  })
+
   /** A third is due at once, the others come while there is trouble. */
   const create = Effect.gen(function* () {
     const one = Effect.fnUntraced(function* (deployment: string, parameters: Record<string, unknown>) {
-      ids.push((yield* steady(prefect.run(deployment, { parameters }))).id)
+      const { id } = yield* steady(prefect.run(deployment, { parameters }))
+      ids.push(id)
+      return id
     })
     const reals = Effect.gen(function* () {
       if (python === undefined) return
@@ -140,7 +162,20 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
         yield* Effect.sleep((0.8 * Math.max(0, left())) / (scenario.doubles - index))
       }
     })
-    yield* Effect.all([reals, virtual], { concurrency: "unbounded", discard: true })
+    /** Only a cancel ends these, and only a stop their jobs: of the others most are over before it comes to that. */
+    const endless = Effect.gen(function* () {
+      if (scenario.cancels === 0) return
+      const runs = yield* Effect.forEach(Array.from({ length: stuck }), () =>
+        one(double, { seconds: 3600, deaf: true })
+      )
+      for (const [index, id] of runs.entries()) {
+        yield* Effect.sleep((yield* Random.next) * 4_000)
+        const isRunning = ({ state_type: type }: FlowRun) => type === "RUNNING"
+        yield* steady(prefect.waitFor(id, (run) => isRunning(run) || isFinal(run), 10))
+        yield* cancelOne(id, index % 2 === 0)
+      }
+    })
+    yield* Effect.all([reals, virtual, endless], { concurrency: "unbounded", discard: true })
   })
 
   const cancel = Effect.gen(function* () {
@@ -153,24 +188,24 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
       const id = yield* Random.choice((yield* Random.nextBoolean) ? newest : ids)
       if (id === undefined || asked.has(id)) continue
       asked.add(id)
-      const force = asked.size % 2 === 0
-      yield* steady(prefect.cancel(id, force))
-      count(force ? "cancels by force" : "cancels asked")
+      yield* cancelOne(id, asked.size % 2 === 0)
     }
   })
 
   const faults = Effect.fnUntraced(function* (fleet: Fleet) {
     if (scenario.controlPlane.length === 0) return
     const { token, url } = fleet.cpln.current()
-    yield* json("POST", `${url}/emulator/faults`, scenario.controlPlane, { authorization: `Bearer ${token}` })
+    // A few real runs are soon all of them.
+    const asked = fleet === doubles ? surely(scenario.controlPlane) : scenario.controlPlane
+    yield* json("POST", `${url}/emulator/faults`, asked, { authorization: `Bearer ${token}` })
   })
   const noFaults = Effect.fnUntraced(function* (fleet: Fleet) {
     const { token, url } = fleet.cpln.current()
     const headers = { authorization: `Bearer ${token}` }
     const { items } = yield* json<{
-      readonly items: ReadonlyArray<{ readonly what: string; readonly fired: number }>
+      readonly items: ReadonlyArray<Fault & { readonly fired: number }>
     }>("GET", `${url}/emulator/faults`, undefined, headers)
-    for (const { fired, what } of items) if (fired > 0) count(`fault ${what}`, fired)
+    for (const fault of items) if (fault.fired > 0) count(nameOf(fault), fault.fired)
     yield* json("DELETE", `${url}/emulator/faults`, undefined, headers)
   })
 
@@ -252,6 +287,8 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   const missing = [
     ...scenario.hand,
     ...scenario.restarts.map((which) => `restart of ${which}`),
+    ...(scenario.prefect?.ways ?? []).map((way) => `Prefect: ${way}`),
+    ...new Set(scenario.controlPlane.map(nameOf)),
     ...(scenario.cancels > 0 ? ["cancels asked", "cancels by force"] : [])
   ].filter((what) => done[what] === undefined)
   if (missing.length > 0) add("all of the trouble happened", missing)
