@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import type { Command } from "../../scripts/local/control-plane.ts"
 import type { FlowRun, State } from "../../scripts/local/prefect-server.ts"
-import { audit, type Recorded } from "../e2e/chaos/audit.ts"
+import { audit, leaks, type Recorded } from "../e2e/chaos/audit.ts"
 
 const terms = { settle: 10_000, linger: 30_000 }
 const time = (second: number) => new Date(Date.parse("2026-03-01T04:00:00Z") + second * 1000).toISOString()
@@ -30,7 +30,13 @@ const job = (from: number, to: number, lifecycleStage = "completed"): Command =>
 const record = (states: ReadonlyArray<State>, commands: ReadonlyArray<Command>): Recorded => {
   const last = states.at(-1)
   return {
-    run: { id: "r1", state_type: last?.type, state_name: last?.name, state: last } as FlowRun,
+    run: {
+      id: "r1",
+      infrastructure_pid: null,
+      state_type: last?.type,
+      state_name: last?.name,
+      state: last
+    } as FlowRun,
     states,
     commands,
     executions: new Map()
@@ -73,9 +79,8 @@ describe("the audit of the chaos tests", () => {
     expect(broken([...reopened, cancelled, state(11, "CRASHED", byAgent)], [job(1, 6)])).toEqual([
       "no agent changes a terminal state"
     ])
-    expect(broken([...reopened, state(9, "COMPLETED", byAgent)], [job(1, 6, "failed")])).toEqual([
-      "without a report COMPLETED needs a job that completed"
-    ])
+    const swapped = [state(5, "CANCELLING"), state(6, "COMPLETED")]
+    expect(broken([...swapped, cancelled], [job(1, 7)])).toEqual([])
   })
 
   it("finds CANCELLED that was written while the job ran, and CANCELLED that nobody asked for", () => {
@@ -90,6 +95,29 @@ describe("the audit of the chaos tests", () => {
     expect(broken([state(9, "COMPLETED", byAgent)], [job(1, 4, "failed")])).toEqual([
       "without a report COMPLETED needs a job that completed"
     ])
+  })
+
+  it("finds a PID that names no command of the newest attempt", () => {
+    const states = [state(1, "RUNNING"), state(30, "COMPLETED")]
+    const of = (attempt: string, command: Command) => ({
+      ...command,
+      tags: { "prefect.io/attempt": attempt }
+    })
+    const jobs = [of("1_a", job(1, 4, "failed")), of("2_b", job(6, 31))]
+    const withPid = (pid: string | null, more: ReadonlyArray<State> = []) => {
+      const found = record([...more, ...states], jobs)
+      return audit({ ...found, run: { ...found.run, infrastructure_pid: pid } }, terms)
+    }
+    expect(withPid(null)).toEqual([])
+    expect(withPid("o:g:w:job-6")).toEqual([])
+    expect(withPid("o:g:w:job-1").map(({ promise }) => promise)).toEqual([
+      "the PID names a command of the newest attempt"
+    ])
+    expect(withPid("o:g:w:job-1", [state(0, "PENDING", { message: "x | adopts job-1" })])).toEqual([])
+  })
+
+  it("finds a secret that is said, and does not say it again", () => {
+    expect(leaks(["all is well", "the token abc is refused"], ["abc", "xyz"])).toEqual(["the token …"])
   })
 
   it("finds two jobs at once, and one that outlives its run", () => {

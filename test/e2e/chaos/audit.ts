@@ -42,8 +42,24 @@ const byAgent = ({ message, state_details: { transition_id: id } }: State) =>
 const shown = (state: State | undefined) =>
   state === undefined ? "none" : `${state.timestamp} ${state.name} "${state.message ?? ""}"`
 
+/**
+ * A state is stamped before it is stored, and a busy database makes it wait. Nothing but CANCELLED follows a cancel, so any
+ * other end was there before it.
+ */
+const inOrder = (states: ReadonlyArray<State>): ReadonlyArray<State> => {
+  const sorted = [...states]
+  for (const [index, state] of sorted.entries()) {
+    const before = sorted[index - 1]
+    if (before === undefined || !isCancel(before) || !isEnd(state) || state.type === "CANCELLED") continue
+    sorted[index - 1] = state
+    sorted[index] = before
+  }
+  return sorted
+}
+
 export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> => {
-  const { commands, executions, run, states } = record
+  const { commands, executions, run } = record
+  const states = inOrder(record.states)
   const found: Array<Violation> = []
   const must = (holds: boolean, promise: string, seen: () => string) => {
     if (!holds) found.push({ promise, run: run.id, seen: seen() })
@@ -57,6 +73,18 @@ export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> 
   must(isFinal(run), "every run is terminal", () => shown(states.at(-1)))
   must(live.length === 0, "no job is left", () => live.map(({ id }) => id).join(", "))
   if (!isFinal(run)) return found
+
+  const [, , , named] = run.infrastructure_pid?.split(":") ?? []
+  const newest = sorted.map(attemptOf).sort().at(-1)
+  // A claim that adopts a job takes it over as it is.
+  const adopted = states.map(({ message }) => / \| adopts (\S+)$/u.exec(message ?? "")?.[1])
+  must(
+    named === undefined ||
+      adopted.includes(named) ||
+      sorted.some((command) => command.id === named && attemptOf(command) === newest),
+    "the PID names a command of the newest attempt",
+    () => `${run.infrastructure_pid}; ${sorted.map((each) => `${each.id} of ${attemptOf(each)}`).join(", ")}`
+  )
 
   let ended: State | undefined
   for (const state of states) {
@@ -120,9 +148,19 @@ export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> 
   return found
 }
 
+/** Attempts sort by time. */
+const attemptOf = ({ tags }: Command) => tags?.["prefect.io/attempt"] ?? ""
+
 const exitOf = (execution: JobExecution | undefined) =>
   Object.values(execution?.containers ?? {}).find(({ restarts }) => restarts?.exitCode !== undefined)
     ?.restarts?.exitCode
+
+/** Whatever of the texts holds one of the secrets, as far as the first of them and without it. */
+export const leaks = (texts: ReadonlyArray<string>, secrets: ReadonlyArray<string>): ReadonlyArray<string> =>
+  texts.flatMap((text) => {
+    const found = secrets.filter((secret) => text.includes(secret)).map((secret) => text.indexOf(secret))
+    return found.length === 0 ? [] : [`${text.slice(0, Math.min(...found))}…`]
+  })
 
 /** How many ended in which state, for the report. */
 export const tally = (records: ReadonlyArray<Recorded>): Readonly<Record<string, number>> => {

@@ -42,6 +42,8 @@ export interface Fleet {
   readonly poolId: string
   readonly cpln: Restarting<Emulator>
   readonly agents: ReadonlyArray<Restarting<Running>>
+  /** What its agents were given and must not say. */
+  readonly secrets: ReadonlySet<string>
 }
 
 export interface FleetOptions {
@@ -78,20 +80,24 @@ export const startFleet = Effect.fnUntraced(function* (options: FleetOptions) {
     home: join(home, "pool"),
     env: access(prefect, cpln.current())
   })
+  const apiKey = `pnu_${crypto.randomUUID()}`
+  const secrets = new Set([apiKey])
   const agents = yield* Effect.forEach(Array.from({ length: replicas }), (_, index) =>
-    restarting(() =>
-      startAgent({
+    restarting(() => {
+      secrets.add(cpln.current().token)
+      return startAgent({
         agent,
         args: ["--pool", pool, "--name", `${pool}-${index + 1}`, ...flags],
         home: join(home, `agent-${index + 1}`),
-        env: access({ api: options.prefectApi }, cpln.current())
+        // The server asks for no key, but jobs are given it.
+        env: { ...access({ api: options.prefectApi }, cpln.current()), PREFECT_API_KEY: apiKey }
       })
-    )
+    })
   )
   const [one] = agents
   if (one !== undefined) yield* online(one.current(), prefect, pool, replicas)
   const { id } = yield* prefect.pool(pool)
-  const fleet: Fleet = { pool, poolId: id, cpln, agents }
+  const fleet: Fleet = { pool, poolId: id, cpln, agents, secrets }
   return fleet
 })
 

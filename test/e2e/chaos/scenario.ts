@@ -14,7 +14,7 @@ import { type FlowRun, isFinal, operator, prefectServer } from "../../../scripts
 import type { Venv } from "../../../scripts/local/prefect-venv.ts"
 import { startEngine } from "../engine.ts"
 import { Broken } from "../suite.ts"
-import { audit, tally, type Terms, type Violation } from "./audit.ts"
+import { audit, leaks, tally, type Terms, type Violation } from "./audit.ts"
 import { type Breakage, faultProxy } from "./fault-proxy.ts"
 import { type Act, type Fleet, startFleet, times, trouble } from "./fleet.ts"
 import { foreign } from "./foreign.ts"
@@ -276,6 +276,17 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   add("nothing that is not ours is touched", yield* theirs.touched)
   add("no request says force: true", proxy.forced())
   add("no agent ends by itself", yield* endedAgents(agents.map((each) => each.current())))
+  const said = [
+    // Each agent's log goes on where the one before it ended.
+    ...agents.flatMap((each) => each.current().output().split("\n")),
+    ...records.flatMap(({ states }) => states.map(({ message }) => message ?? ""))
+  ]
+  add("no token is said", [
+    ...leaks(
+      said,
+      fleets.flatMap(({ secrets }) => [...secrets])
+    )
+  ])
   const lost = ids.length - records.length
   if (lost !== 0) add("no run is lost", [`${lost} of ${ids.length}`])
   const commands = records.reduce((sum, record) => sum + record.commands.length, 0)
