@@ -10,6 +10,7 @@ import {
   attemptOf,
   begin,
   claimState,
+  gvc,
   pid,
   poolName,
   stateAt,
@@ -54,6 +55,9 @@ const withSidecar = (world: World) => {
   world.prefect.pools.set(poolName, { ...stored, pool: { ...stored.pool, base_job_template: template } })
 }
 
+/** The sync "logs duration until the stop completes". */
+const stoppedAfter = /terminated successfully (?:\d+ m )?[1-9]\d*(?:\.\d)? s after stopReplica/u
+
 /** One of everything that users look for: a run that ends well, one whose job vanishes, a cancel, sidecars that stay. */
 const eventful = Effect.fnUntraced(function* (world: World) {
   world.scripts.set("cancelled", flow({ runs: 3_000 }))
@@ -70,7 +74,7 @@ const eventful = Effect.fnUntraced(function* (world: World) {
 })
 
 /** As the manual of the reference has them, with what each is for: area filters and the paths of its troubleshooting. */
-const filters: ReadonlyArray<readonly [filters: string, finds: string]> = [
+const filters: ReadonlyArray<readonly [filters: string, finds: string | RegExp]> = [
   ['|= "[CPLN]"', "[CPLN]"],
   ['|= "[CPLN] Job"', "Creating Control Plane job..."],
   ['|= "[CPLN] Job" |= "good"', "Creating Control Plane job..."],
@@ -81,9 +85,9 @@ const filters: ReadonlyArray<readonly [filters: string, finds: string]> = [
   ['|= "[CPLN] Sync CPLN→Prefect" |= "vanishing"', "Got 404"],
   ['|= "[CPLN] Sync Prefect→CPLN"', "looked into"],
   ['|= "[CPLN] Sync Prefect→CPLN" |= "lingering"', "Sending stopReplica"],
-  ['|= "[CPLN] Sync Prefect→CPLN" |= "lingering"', "terminated successfully"],
+  ['|= "[CPLN] Sync Prefect→CPLN" |= "lingering"', stoppedAfter],
   ['|= "[CPLN] Kill"', "Sending stopReplica"],
-  ['|= "[CPLN] Kill" |= "cancelled"', "terminated successfully"],
+  ['|= "[CPLN] Kill" |= "cancelled"', stoppedAfter],
   ['|= "[CPLN] Init"', 'serves work pool "cpln"']
 ]
 
@@ -92,14 +96,54 @@ describe("log filters", () => {
     Effect.gen(function* () {
       const lines = yield* eventful(world)
       for (const [filter, text] of filters) {
-        expect(
-          shown(lines, filter).some((line) => line.includes(text)),
-          `${filter} finds ${JSON.stringify(text)}`
-        ).toBe(true)
+        expect(shown(lines, filter).join("\n"), filter).toMatch(text)
       }
       const [command] = world.platform.commandsOf("good")
       expect(shown(lines, `|= "[CPLN]" |= "${command?.id}"`)).not.toEqual([])
       expect(shown(lines, `|= "[CPLN]" |= "good"`).every((line) => line.includes("RunID: good"))).toBe(true)
+    })
+  )
+
+  scenario("of the syncs show one line of each per interval at debug, also where there is no run", (world) =>
+    Effect.gen(function* () {
+      const agent = yield* startAgent(world, "agent-a")
+      const both = ['|= "[CPLN] Sync CPLN→Prefect"', '|= "[CPLN] Sync Prefect→CPLN"']
+      const counts = (lines: ReadonlyArray<string>) => both.map((filter) => shown(lines, filter).length)
+      yield* pass("30 seconds")
+      expect(counts(agent.debugLines)).toEqual([1, 1])
+      for (let minutes = 1; minutes <= 5; minutes++) {
+        yield* pass("1 minute")
+        expect(counts(agent.debugLines)).toEqual([1 + minutes, 1 + minutes])
+      }
+      expect(counts(agent.lines)).toEqual(counts(agent.debugLines))
+    })
+  )
+
+  scenario("show what a job prints, by the area and by the name of its workload", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 300 })
+      world.platform.idOf = (n) => `9b38a647-cd2b-47e7-987b-${String(n).padStart(12, "0")}`
+      yield* world.addRun("r1")
+      const agent = yield* startAgent(world, "agent-a", { settings: { jobLogs: "stdout" } })
+      yield* pass("30 seconds")
+      const [command] = world.platform.commandsOf("r1")
+      const workload = world.platform.workloadOf(command?.id ?? "")?.name ?? ""
+      const labels = {
+        gvc,
+        workload,
+        container: "main",
+        stream: "stdout",
+        replica: command?.status?.replica ?? ""
+      }
+      world.platform.output.push({ at: BigInt(begin + 30_000) * 1_000_000n, line: "printed", labels })
+      yield* pass("10 minutes")
+      const field = `Workload: ${workload}, Cmd: ${command?.id} > `
+      const logs = shown(agent.lines, '|= "[CPLN] Logs"')
+      expect(logs.map((line) => line.slice(line.indexOf("Workload:")))).toEqual([`${field}printed`])
+      const ofWorkload = shown(agent.lines, `|= "[CPLN]" |= "${workload}"`)
+      expect(ofWorkload).toEqual(agent.lines.filter((line) => line.includes(`Workload: ${workload}`)))
+      for (const area of ["Workload", "Job", "Logs"])
+        expect(ofWorkload.join("\n")).toContain(`[CPLN] ${area} |`)
     })
   )
 
@@ -146,7 +190,7 @@ describe("log filters", () => {
         yield* pass("2 minutes")
         const found = shown(agent.lines, '|= "[CPLN] Kill" |= "r1"').join("\n")
         expect(found).toContain("Sending stopReplica")
-        expect(found).toContain("terminated successfully")
+        expect(found).toMatch(stoppedAfter)
       })
   )
 
@@ -160,6 +204,7 @@ describe("log filters", () => {
       yield* pass("5 minutes")
       const found = shown(agent.lines, '|= "[CPLN] Sync Prefect→CPLN" |= "r1"').join("\n")
       expect(found).toContain("Sending stopReplica")
+      expect(found).toMatch(stoppedAfter)
       expect(found.match(/terminated successfully/gu)).toHaveLength(1)
     })
   )
@@ -181,6 +226,7 @@ describe("log filters", () => {
       yield* pass("5 minutes")
       const found = shown(agent.lines, `|= "[CPLN] Kill" |= "${double}"`).join("\n")
       expect(found).toContain("Sending stopReplica")
+      expect(found).toMatch(stoppedAfter)
       expect(found.match(/terminated successfully/gu)).toHaveLength(1)
     })
   )
@@ -197,7 +243,7 @@ describe("log filters", () => {
         expect(world.stages("r1")).toEqual(["cancelled"])
         const found = shown(agent.lines, '|= "[CPLN] Sync" |= "r1"').join("\n")
         expect(found).toContain("Sending stopReplica")
-        expect(found).toContain("terminated successfully")
+        expect(found).toMatch(stoppedAfter)
       })
     )
   }

@@ -57,6 +57,8 @@ export interface Agent {
   readonly name: string
   /** What it printed, oldest first. */
   readonly lines: ReadonlyArray<string>
+  /** Those of them that are shown at debug only. */
+  readonly debugLines: ReadonlyArray<string>
   /** SIGTERM: the program ends in its own time. */
   readonly stop: Effect.Effect<void>
   readonly hasEnded: () => boolean
@@ -98,6 +100,7 @@ export const startAgent = Effect.fnUntraced(function* (
   options: AgentOptions = {}
 ): Effect.fn.Return<Agent> {
   const lines: Array<string> = []
+  const debugLines: Array<string> = []
   const gate = yield* Latch.make(true)
   const own = { ahead: options.clock ?? 0 }
   const traps = new Set<{ where: Await; left: number; what: Effect.Effect<void> }>()
@@ -120,8 +123,10 @@ export const startAgent = Effect.fnUntraced(function* (
   // Where it is started from a call of another agent, that one's clock stands still.
   const trueClock = world.faults.clock ?? (yield* Clock.clockWith(Effect.succeed))
   const clock = ownClock(trueClock, own, line.gate)
-  const logger = Logger.make<unknown, void>(({ message }) => {
-    lines.push(Array.isArray(message) ? message.map(String).join(" ") : String(message))
+  const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+    const line = Array.isArray(message) ? message.map(String).join(" ") : String(message)
+    lines.push(line)
+    if (logLevel === "Debug") debugLines.push(line)
   })
   const program = runAgent({
     pool: options.pool ?? poolName,
@@ -155,6 +160,7 @@ export const startAgent = Effect.fnUntraced(function* (
   return {
     name,
     lines,
+    debugLines,
     // Not waited for: the drain needs time, and the test owns it.
     stop: Effect.suspend(() => {
       leftAt ??= trueClock.currentTimeMillisUnsafe()

@@ -5,6 +5,7 @@
  * one step that takes the time it happens at, and every write goes into the chronicle.
  */
 import type { StartCommand } from "../../../src/cpln/commands.ts"
+import type { LogLine } from "../../../src/cpln/logs.ts"
 import type { Command, Deployment, JobExecution, Term, WorkloadRef } from "../../../src/cpln/schemas.ts"
 import type { Writer } from "./chronicle.ts"
 import { PlatformObjects } from "./platform-objects.ts"
@@ -41,6 +42,10 @@ export class PlatformModel extends PlatformObjects {
   readonly lag = { replica: 0, executions: 0 }
   /** So many of the next stops are taken, and come to nothing. */
   vainStops = 0
+  /** Of the nth command. What a job prints is known to be its own by a UUID only. */
+  idOf = (n: number): string => `command${n}`
+  /** What jobs printed; nothing, unless a test has it so. */
+  readonly output: Array<LogLine> = []
   /** Called when a command is made: plays its job. */
   onStart: (commandId: string) => void = () => undefined
   /** Called when a stop of its replica is asked for. */
@@ -85,7 +90,7 @@ export class PlatformModel extends PlatformObjects {
     sent: number = now
   ): string | undefined {
     if (!this.workloads.has(ref.path)) return undefined
-    const id = `command${++this.#counter}`
+    const id = this.idOf(++this.#counter)
     const command = {
       id,
       type: "runCronWorkload",

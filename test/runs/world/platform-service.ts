@@ -246,8 +246,11 @@ const clientsOf = (world: World, line: Line, access: Access) => {
       })).pipe(unlessTaken("replace policy"))
   })
 
-  // No job of this world prints anything.
-  const logs = Logs.of({ range: () => Effect.succeed([]), tail: () => Stream.never })
+  const logs = Logs.of({
+    range: ({ end, start }) =>
+      Effect.sync(() => world.platform.output.filter(({ at }) => at >= start && at < end)),
+    tail: () => Stream.never
+  })
   return Layer.succeedContext(
     Context.make(Commands, commands).pipe(
       Context.add(Workloads, workloads),
