@@ -81,6 +81,10 @@ const stories: ReadonlyArray<readonly [number, string]> = [
   [
     500222,
     "A run that never reported stayed RUNNING: the record of its job was deleted, and of the job only a side container was left, which lived on for hours."
+  ],
+  [
+    126,
+    "A start whose answer was lost was sent again after the doubt horizon and refused: the run was called CRASHED while the first one came to a job."
   ]
 ]
 

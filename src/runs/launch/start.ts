@@ -5,7 +5,7 @@
  * a search by attempt over the whole doubt horizon found nothing, nor a last one right before. So an attempt has one live
  * command.
  */
-import { Duration, Effect, Schema } from "effect"
+import { Duration, Effect, Schema, identity } from "effect"
 import { Commands, type StartCommand } from "../../cpln/commands.ts"
 import type { ControlPlane } from "../../cpln/control-plane.ts"
 import { type ApiError, isTransient } from "../../http/errors.ts"
@@ -112,7 +112,7 @@ export const start = Effect.fn("runs.start")(
           ? { retry: "Prefect does not answer in time", surely: true, fault: "refused for now" }
           : found === "unknown"
             ? { retry: "Control Plane does not answer", surely: true, fault: "unanswered" }
-            : yield* post(launch, left)
+            : yield* post(launch, left).pipe(doubted ? refusedInDoubt : identity)
       if ("id" in outcome) return yield* taken(launch, outcome.id, provenAt)
       doubted ||= outcome.doubted === true
       const late = (yield* steadyMillis) - begun > launchDeadline
@@ -133,6 +133,14 @@ export const start = Effect.fn("runs.start")(
   },
   Effect.provideService(CurrentLane, "launch")
 )
+
+/** What is refused now may have been taken before, and come to a job yet: then the refusal ends nothing. */
+const refusedInDoubt = <A, R>(
+  posted: Effect.Effect<A, ApiError, R>
+): Effect.Effect<A, NotStarted | ApiError, R> =>
+  Effect.catchTag(posted, ["Refused", "Conflict"], ({ message }) =>
+    Effect.fail(new NotStarted({ reason: message, surely: false, away: false }))
+  )
 
 const waiting = ({ retry }: Retry, launchDeadline: number) =>
   `Not started yet: ${retry}. Trying again, for ${launchDeadline / 1000} s at most.`

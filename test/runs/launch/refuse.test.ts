@@ -110,6 +110,21 @@ describe("a run that cannot run", () => {
   )
 
   scenario(
+    "because its start is refused, though one before it comes to a job late, is left to that",
+    (world) =>
+      Effect.gen(function* () {
+        yield* world.addRun("r1")
+        const bench = yield* makeBench(world, "agent-a")
+        // Beyond the doubt horizon, so that it is sent again: then it is refused, and the first one lands later.
+        world.faults.onCall("start", { kind: "timeout", lands: 60_000 })
+        world.faults.onCall("start", { kind: "status", status: 409 })
+        yield* within("2 minutes", bench.launchNow("r1"))
+        expect(world.platform.commandsOf("r1")).toHaveLength(1)
+        expect(world.types("r1")).not.toContain("CRASHED")
+      })
+  )
+
+  scenario(
     "in the eyes of all whose claims were accepted at once is ended, once",
     (world) =>
       Effect.gen(function* () {
