@@ -174,8 +174,11 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
       for (const [index, id] of runs.entries()) {
         yield* Effect.sleep((yield* Random.next) * 4_000)
         const isRunning = ({ state_type: type }: FlowRun) => type === "RUNNING"
-        yield* steady(prefect.waitFor(id, (run) => isRunning(run) || isFinal(run), 10))
-        yield* cancelOne(id, index % 2 === 0)
+        const { state_type: type } = yield* steady(
+          prefect.waitFor(id, (run) => isRunning(run) || isFinal(run), 10)
+        )
+        // Cancelled by the others before it ever ran.
+        if (type !== "CANCELLED") yield* cancelOne(id, index % 2 === 0)
       }
     })
     yield* Effect.all([reals, virtual, endless], { concurrency: "unbounded", discard: true })
