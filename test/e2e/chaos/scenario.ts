@@ -135,6 +135,8 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   const left = () => scenario.seconds * 1000 - (performance.now() - began)
 
   const cancelOne = Effect.fnUntraced(function* (id: string, force: boolean) {
+    // Another cancel may have come before this one; nobody can ask for that twice.
+    if ((yield* steady(prefect.flowRun(id))).state_type === "CANCELLED") return
     yield* steady(prefect.cancel(id, force))
     count(force ? "cancels by force" : "cancels asked")
   })
@@ -174,11 +176,8 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
       for (const [index, id] of runs.entries()) {
         yield* Effect.sleep((yield* Random.next) * 4_000)
         const isRunning = ({ state_type: type }: FlowRun) => type === "RUNNING"
-        const { state_type: type } = yield* steady(
-          prefect.waitFor(id, (run) => isRunning(run) || isFinal(run), 10)
-        )
-        // Cancelled by the others before it ever ran.
-        if (type !== "CANCELLED") yield* cancelOne(id, index % 2 === 0)
+        yield* steady(prefect.waitFor(id, (run) => isRunning(run) || isFinal(run), 10))
+        yield* cancelOne(id, index % 2 === 0)
       }
     })
     yield* Effect.all([reals, virtual, endless], { concurrency: "unbounded", discard: true })
