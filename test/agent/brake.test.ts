@@ -181,9 +181,7 @@ describe("jobs that vanished", () => {
       expect(crashed(world, 12)).toBe(0)
       expect(brakeLines(agent.lines)).toHaveLength(1)
       // The end of the wait in a person's time: five looks a minute apart, and a quarter of an hour.
-      expect(brakeLines(agent.lines)[0]).toContain(
-        `CRASHED from ${new Date(begin).toISOString().slice(0, 10)}`
-      )
+      expect(brakeLines(agent.lines)[0]).toContain(`ended from ${new Date(begin).toISOString().slice(0, 10)}`)
       yield* pass("4 minutes")
       expect(crashed(world, 12)).toBe(6)
       expect(brakeLines(agent.lines)).toHaveLength(2)

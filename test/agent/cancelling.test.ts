@@ -44,6 +44,27 @@ const cancelledAt = (world: World, runId: string) => {
 const stopAskedAt = (world: World) =>
   world.chronicle.of("job stop asked").map(({ at }) => (at - begin) / 1000)
 
+describe("a run that was cancelled before it ever started, and is cancelled by force once more", () => {
+  scenario("is CANCELLED soon, however many they are: none had a job that could be missed", (world) =>
+    Effect.gen(function* () {
+      yield* running(world)
+      const others = ["r2", "r3", "r4", "r5"]
+      yield* Effect.forEach(others, (id) => world.addRun(id, { due: begin + 3_600_000 }))
+      yield* startAgent(world, "agent-a")
+      yield* pass("10 seconds")
+      for (const id of others) {
+        yield* world.propose(id, "CANCELLING")
+        expect(world.stateOf(id)).toBe("CANCELLED")
+        yield* world.propose(id, "CANCELLING", { force: true })
+        expect(world.stateOf(id)).toBe("CANCELLING")
+      }
+      yield* pass("2 minutes")
+      expect(others.map(world.stateOf)).toEqual(others.map(() => "CANCELLED"))
+      expect(world.stateOf("r1")).toBe("RUNNING")
+    })
+  )
+})
+
 describe("a cancelled run", () => {
   // At some of these times a cycle holds a list from before the cancel, and looks at it after the cancel watch did.
   for (const after of [31, 34, 37, 40, 43]) {

@@ -423,6 +423,26 @@ describe("a run past job_watch_timeout_seconds", () => {
     })
   )
 
+  scenario("is one whose own job takes too long: what its first job took days ago does not count", (world) =>
+    Effect.gen(function* () {
+      world.usual = flow({ runs: 100, reports: "FAILED" })
+      yield* world.addRun("r1", { job_variables: { job_watch_timeout_seconds: 120 } })
+      yield* startAgent(world, "agent-a")
+      yield* pass("10 minutes")
+      expect(world.stateOf("r1")).toBe("FAILED")
+      world.usual = flow({ runs: 100 })
+      yield* world.propose("r1", "SCHEDULED", { name: "AwaitingRetry" })
+      yield* pass("10 minutes")
+      expect(world.stateOf("r1")).toBe("COMPLETED")
+      expect(world.stopped()).toEqual([])
+
+      world.usual = flow({ runs: 3_600 })
+      yield* world.propose("r1", "SCHEDULED", { name: "AwaitingRetry" })
+      yield* pass("10 minutes")
+      expect(world.run("r1").state?.message).toMatch(/^Deadline/u)
+    })
+  )
+
   scenario("that finished in time is not touched, however late it is looked at", (world) =>
     Effect.gen(function* () {
       world.usual = flow({ runs: 100, reports: "nothing" })

@@ -15,6 +15,7 @@ import { badInputTests } from "./bad-input.ts"
 import { blocksTests } from "./blocks.ts"
 import { cleanupTests } from "./cleanup.ts"
 import { cplnJobTests } from "./cpln-job.ts"
+import { earlyCancelTests } from "./early-cancels.ts"
 import { endingTests } from "./endings.ts"
 import { explainTests } from "./explain.ts"
 import { observeTests } from "./observe.ts"
@@ -56,6 +57,7 @@ const lanesOf = (line: Line): ReadonlyArray<ReadonlyArray<Group>> => [
     ? [[["late runs", lateTests]] as const]
     : [
         [["refused starts", refusedStartTests]] as const,
+        [["early cancels", earlyCancelTests]] as const,
         [
           ["storms", stormTests],
           ["leases", leaseTests]

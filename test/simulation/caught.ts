@@ -17,6 +17,7 @@ export const caughtBy: Readonly<Record<string, number | World>> = {
   "no brake": "emptied",
   "a drain that stops jobs": "drained",
   "the local clock for ages": "lastWords",
+  "a start counts as a job": "cancelledEarly",
   "derived transition ids of claims": "raced",
   "no read before an end is written": "endedByOthers",
   "ends with fresh ids": "cancels",

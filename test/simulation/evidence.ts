@@ -64,6 +64,8 @@ export interface Process {
   readonly from: number
   /** When it was told to end or killed; Infinity while it runs. */
   readonly to: number
+  /** When it was stopped in the midst of what it did. */
+  readonly frozen: ReadonlyArray<Span>
 }
 
 export interface Span {

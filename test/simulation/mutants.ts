@@ -120,8 +120,15 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "the local clock for ages",
     promise: "I3",
     file: "src/runs/reconcile/judge.ts",
-    from: "viewOf(run, seen.at, ours)",
-    to: "viewOf(run, yield* Clock.currentTimeMillis, ours)"
+    from: "viewOf(run, seen.at, ours, jobAge)",
+    to: "viewOf(run, yield* Clock.currentTimeMillis, ours, jobAge)"
+  },
+  {
+    name: "a start counts as a job",
+    promise: "I5",
+    file: "src/runs/act/act.ts",
+    from: "run.run_count > 0 ||",
+    to: "(run.start_time ?? undefined) !== undefined ||"
   },
   {
     name: "derived transition ids of claims",

@@ -147,7 +147,8 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     processes: processes.map(({ agent, from }) => ({
       name: agent.name,
       from,
-      to: agent.leftAt() ?? Number.POSITIVE_INFINITY
+      to: agent.leftAt() ?? Number.POSITIVE_INFINITY,
+      frozen: agent.frozen()
     })),
     mayBrake: mayBrake(plan, watching.hits),
     partialAt: watching.hits.flatMap(({ at, call, fault }) =>

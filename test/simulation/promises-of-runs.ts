@@ -115,17 +115,26 @@ const noRunStaysOpen: Check = {
   })
 }
 
+/** People did more to it than cancel it: its PID may name anything. */
+const wasTouched = (run: RunLife, { plan }: Evidence): boolean =>
+  plan.events.some(({ event }) => "run" in event && event.run === run.id && event.what !== "cancel")
+
 const cancellingConverges: Check = {
   promise: "I5",
   name: "a run that is being cancelled comes to its end",
   bound:
-    "without a job what it takes to prove that there is none (the launch deadline, or five looks at the monitor interval); with one the cancel grace, the platform's grace and 30 s until a stop is asked for again; and two syncs; where the record of a job went twice the 15 minutes of the brake. A job counts from its replica on",
+    "without a job what it takes to prove that there is none (the launch deadline, or five looks at the monitor interval; 45 s where nobody ever claimed it); with one the cancel grace, the platform's grace and 30 s until a stop is asked for again; and two syncs; where the record of a job went twice the 15 minutes of the brake. A job counts from its replica on",
   find: ofRuns((run, evidence) => {
     const { cancelGrace, interval, launchDeadline } = evidence.plan.settings
-    const absent = Math.max(launchDeadline + 45, 6 * interval)
+    const wasClaimed =
+      run.jobs.length > 0 ||
+      run.states.some((state) => claimOf(state) !== undefined) ||
+      wasTouched(run, evidence)
     const braked = run.jobs.some((job) => Number.isFinite(job.deletedAt)) ? 2 * brake : 0
+    const absent = Math.max(launchDeadline + 45, 6 * interval)
     const present = cancelGrace + evidence.plan.stopping.grace + 30
-    const bound = 1000 * (Math.max(absent, present) + 2 * interval + 30 + braked)
+    const proven = wasClaimed ? Math.max(absent, present) : 45
+    const bound = 1000 * (proven + 2 * interval + 30 + braked)
     return spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
       if (!isCancelling(state)) return []
       const since = Math.max(
@@ -140,6 +149,9 @@ const cancellingConverges: Check = {
 
 /** What happens in this time before a write cannot have been seen, in ms: a read and the write take so long. */
 const unseenFor = (at: number, evidence: Evidence): number => 2_000 + slownessAt(evidence, at)
+
+/** How soon an end that was overwritten unseen is there again, in ms. */
+const givenBackWithin = 10_000
 
 const cancelledIsTrue: Check = {
   promise: "I5",
@@ -159,15 +171,32 @@ const cancelledIsTrue: Check = {
   )
 }
 
+/** A process that is stopped between its read and its write sends that once it goes on, and then gives the end back. */
+const undidAfterFreeze = ({ states }: RunLife, index: number, evidence: Evidence): boolean => {
+  const [before, state] = [states[index - 1], states[index]]
+  if (before === undefined || state === undefined) return false
+  const wasFrozen = evidence.processes.some(
+    ({ frozen, name }) =>
+      `agent ${name}` === state.by &&
+      frozen.some(
+        ({ from, to }) =>
+          from <= before.at && to <= state.at && state.at - to <= unseenFor(state.at, evidence)
+      )
+  )
+  const back = states.slice(index + 1).find(({ type }) => type === before.type)
+  return wasFrozen && back !== undefined && back.at - state.at <= givenBackWithin
+}
+
 const endsStay: Check = {
   promise: "I6",
   name: "an end is never changed by an agent",
   bound:
-    "no state over an end that is older than 2 s, and what answers take where the server is slow: the write follows a read that is at most a second old, takes its time itself, and the server has no write on a condition",
+    "no state over an end that is older than 2 s, and what answers take where the server is slow: the write follows a read that is at most a second old, takes its time itself, and the server has no write on a condition. A process that was stopped between the two gives the end back within 10 s",
   find: ofRuns((run, evidence) =>
     run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
       if (!byAgent(state.by) || before === undefined || !isEnd(before)) return []
+      if (undidAfterFreeze(run, index, evidence)) return []
       return state.at - before.at > unseenFor(state.at, evidence)
         ? [
             {

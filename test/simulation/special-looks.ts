@@ -18,6 +18,18 @@ const oldLists = (after: number): PlannedEvent => ({
 })
 
 export const lookWorlds = {
+  // More than half of the runs are cancelled before their time, and once more when the server has ended them by itself.
+  cancelledEarly: world(
+    1_000_036,
+    runs(9, 300).map((run, n) => ({ ...run, due: n < 4 ? n : 390 })),
+    Array.from({ length: 5 }, (_, n) => {
+      const run = `r${n + 5}`
+      return [
+        { at: 60, event: { what: "cancel" as const, run, force: false, legacy: false } },
+        { at: 70, event: { what: "cancel" as const, run, force: true, legacy: false } }
+      ]
+    }).flat()
+  ),
   // Jobs end without a report, and a person ends their runs at about the time at which the agents do.
   endedByOthers: world(
     1_000_020,

@@ -117,7 +117,8 @@ const passesBrake = Effect.fnUntraced(function* (decision: Decision, { memory, o
   if (observation._tag === "Unreachable") return true
   const brake = yield* Brake
   const { looks } = memory.attempt.notFound
-  const jobWasThere = (run.start_time ?? run.infrastructure_pid ?? undefined) !== undefined
+  // Its start is no sign of one: 3.x sets that for a run that ended before it ever started.
+  const jobWasThere = run.run_count > 0 || (run.infrastructure_pid ?? undefined) !== undefined
   const absence = absenceIn(decision, observation, { jobWasThere, notFound: looks })
   if (absence === undefined) {
     brake.withdraw(run.id)

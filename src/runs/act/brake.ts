@@ -122,7 +122,7 @@ const sayHeld = ({ allowed, cause, held, hits, live }: Verdict, now: number) => 
     [
       `Brake: ${why}. Nothing is ended for that reason.`,
       ...(gone > 0
-        ? [`Runs whose job is gone (${gone}) are CRASHED from ${until} on if every answer stays the same.`]
+        ? [`Runs whose job is gone (${gone}) are ended from ${until} on if every answer stays the same.`]
         : []),
       ...(deleted > 0
         ? [

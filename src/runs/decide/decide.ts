@@ -28,7 +28,7 @@ export interface RunView {
   readonly phase: Phase
   /** Since the run entered its state. */
   readonly phaseAge: number
-  /** Since the first RUNNING; undefined when it never was. */
+  /** Since the first RUNNING, or since its job was made where that was later; undefined when it never was. */
   readonly sinceStart: number | undefined
 }
 

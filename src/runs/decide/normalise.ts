@@ -104,6 +104,10 @@ export const oldestFirst = (a: Located, b: Located) =>
       ? -1
       : 1
 
+/** How long ago the command was made, in ms; `at` is Control Plane's clock when it answered. */
+export const ageOf = (command: Command, at: number): number =>
+  Math.max(0, at - (timeOf(command.created) ?? at))
+
 /** What the agent remembers of a run between looks; ages in milliseconds. */
 export interface Remembered {
   /** A stop was sent. */
@@ -141,7 +145,7 @@ export const observe = (
         stopAsked
       }
     case "pending":
-      return { _tag: "Pending", age: Math.max(0, at - (timeOf(command.created) ?? at)), stopAsked }
+      return { _tag: "Pending", age: ageOf(command, at), stopAsked }
     case "cancellation-requested":
       return { _tag: "Stopping" }
     default:

@@ -37,12 +37,27 @@ export const phaseOf = (run: FlowRun, claimedByOurKind: boolean): Phase => {
   }
 }
 
-/** `at` is the server's clock when it answered, in ms since 1970. */
-export const viewOf = (run: FlowRun, at: number, claimedByOurKind: boolean): RunView => ({
-  phase: phaseOf(run, claimedByOurKind),
-  phaseAge: Math.max(0, at - (timeOf(run.state?.timestamp) ?? at)),
-  sinceStart: sinceOf(run.start_time, at)
-})
+/** How long the run has been in its state, in ms; `at` is the server's clock when it answered, in ms since 1970. */
+export const phaseAgeOf = (run: FlowRun, at: number): number =>
+  Math.max(0, at - (timeOf(run.state?.timestamp) ?? at))
+
+/**
+ * `jobAge` is that of the command that counts, in ms. The server keeps the first start of a run that is retried by hand
+ * days later, and 3.x calls the end of a run that never started its start.
+ */
+export const viewOf = (
+  run: FlowRun,
+  at: number,
+  claimedByOurKind: boolean,
+  jobAge = Number.POSITIVE_INFINITY
+): RunView => {
+  const sinceStart = sinceOf(run.start_time, at)
+  return {
+    phase: phaseOf(run, claimedByOurKind),
+    phaseAge: phaseAgeOf(run, at),
+    sinceStart: sinceStart === undefined ? undefined : Math.min(sinceStart, jobAge)
+  }
+}
 
 /** ISO time to ms since 1970; undefined for nothing or nonsense. */
 export const timeOf = (iso: string | null | undefined): number | undefined => {

@@ -16,6 +16,7 @@ import type { Decision, Observation, Policy, RunView } from "../decide/decide.ts
 import type { CommandFacts, Facts, Moment, RecordedDecision, RecordedLook, RecordedPolicy } from "./record.ts"
 import type { Look } from "../look/look.ts"
 import {
+  ageOf,
   agentTag,
   attemptTag,
   hasSideContainers,
@@ -208,7 +209,12 @@ export const normalised = (
   { look, ours, run }: Facts,
   moment: Moment
 ): { readonly view: RunView; readonly observation: Observation } => ({
-  view: viewOf(runOf(run), moment.prefect, ours),
+  view: viewOf(
+    runOf(run),
+    moment.prefect,
+    ours,
+    look._tag === "Found" ? ageOf(commandOf(look.command), moment.cpln ?? moment.prefect) : undefined
+  ),
   observation: observationOf(look, run, moment)
 })
 

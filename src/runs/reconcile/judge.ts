@@ -18,8 +18,16 @@ import { Flight } from "../flight/flight.ts"
 import type { UsedJob } from "../flight/facts.ts"
 import type { Look } from "../look/look.ts"
 import { isOwnAgent } from "../act/grounds.ts"
-import { agentTag, attemptTag, hasSideContainers, isFinal, observe, tagOf } from "../decide/normalise.ts"
-import { viewOf } from "../decide/phase.ts"
+import {
+  ageOf,
+  agentTag,
+  attemptTag,
+  hasSideContainers,
+  isFinal,
+  observe,
+  tagOf
+} from "../decide/normalise.ts"
+import { phaseAgeOf, viewOf } from "../decide/phase.ts"
 import type { Preparation } from "../prepare/preparation.ts"
 import { steadyMillis } from "../steady.ts"
 import { Terms } from "../prepare/terms.ts"
@@ -41,8 +49,10 @@ export const judge = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Judgement, never, RunsConfig | ControlPlane | Preparation | RecentExecutions | Terms> {
   const run = seen.value
   const ours = isClaimed(run) || (yield* isOfOurKind(looked, memory))
-  const view = viewOf(run, seen.at, ours)
-  const { job, observation } = yield* observationOf(run, view.phaseAge, looked, memory)
+  const { job, observation } = yield* observationOf(run, phaseAgeOf(run, seen.at), looked, memory)
+  const jobAge =
+    looked._tag === "Found" && job !== undefined ? ageOf(looked.current.command, job.at) : undefined
+  const view = viewOf(run, seen.at, ours, jobAge)
   const policy = yield* policyOf(run, view, memory)
   const decision = decide(view, observation, policy)
   const now = yield* Clock.currentTimeMillis

@@ -135,8 +135,6 @@ export const play = Effect.fnUntraced(function* (scenario: Scenario, ground: Gro
   const left = () => scenario.seconds * 1000 - (performance.now() - began)
 
   const cancelOne = Effect.fnUntraced(function* (id: string, force: boolean) {
-    // Another cancel may have come before this one; nobody can ask for that twice.
-    if ((yield* steady(prefect.flowRun(id))).state_type === "CANCELLED") return
     yield* steady(prefect.cancel(id, force))
     count(force ? "cancels by force" : "cancels asked")
   })

@@ -64,6 +64,8 @@ export interface Agent {
   readonly hasEnded: () => boolean
   /** When it was first told to end or killed, by the true time in ms since 1970. */
   readonly leftAt: () => number | undefined
+  /** From when to when it was paused, by the true time in ms since 1970. */
+  readonly frozen: () => ReadonlyArray<{ readonly from: number; readonly to: number }>
   /** SIGKILL: nothing that it does takes effect any more. */
   readonly kill: Effect.Effect<void>
   /** SIGSTOP: what it does takes effect once it is resumed, and its timers go off no sooner. */
@@ -107,6 +109,7 @@ export const startAgent = Effect.fnUntraced(function* (
   let dead = false
   let ended = false
   let leftAt: number | undefined
+  const frozen: Array<{ readonly from: number; to: number }> = []
   const line: Line = {
     by: `agent ${name}`,
     gate: Effect.suspend(() => (dead ? Effect.never : gate.await)),
@@ -172,8 +175,18 @@ export const startAgent = Effect.fnUntraced(function* (
       leftAt ??= trueClock.currentTimeMillisUnsafe()
       dead = true
     }),
-    pause: gate.close,
-    resume: gate.open,
+    frozen: () => frozen,
+    pause: Effect.andThen(
+      gate.close,
+      Effect.sync(() => void frozen.push({ from: trueClock.currentTimeMillisUnsafe(), to: Infinity }))
+    ),
+    resume: Effect.andThen(
+      Effect.sync(() => {
+        const last = frozen.at(-1)
+        if (last !== undefined) last.to = Math.min(last.to, trueClock.currentTimeMillisUnsafe())
+      }),
+      gate.open
+    ),
     setClock: (ahead) => Effect.sync(() => void (own.ahead = ahead)),
     onceAt: (where, what) => {
       const trap = { where, left: where.nth, what }

@@ -224,11 +224,13 @@ export class PrefectModel extends PrefectRecords {
     }
     if (proposed.pauseTimeout !== undefined) this.pauses.set(state.id ?? "", now + proposed.pauseTimeout)
     const resurrected = final.has(run.state_type ?? "") && !final.has(type)
+    // 3.x calls the end of a run that never started its start.
+    const startsNow = type === "RUNNING" || (this.line === "3" && final.has(type))
     const after = {
       ...run,
       ...asFields(state),
       next_scheduled_start_time: type === "SCHEDULED" ? (scheduledTime ?? null) : null,
-      start_time: type === "RUNNING" ? (run.start_time ?? iso(now)) : (run.start_time ?? null),
+      start_time: startsNow ? (run.start_time ?? iso(now)) : (run.start_time ?? null),
       end_time: final.has(type) ? iso(now) : resurrected ? null : (run.end_time ?? null),
       run_count: type === "RUNNING" ? run.run_count + 1 : resurrected ? 0 : run.run_count,
       ...(resurrected ? { empirical_policy: { ...run.empirical_policy, retry_type: "reschedule" } } : {})
