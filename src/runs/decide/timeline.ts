@@ -15,19 +15,26 @@ export const timeline = (
   exit: number | undefined
 ): string => {
   const over = run.end_time ?? execution?.completionTime
-  // The run's own times are those of its first start, which may have been in another job.
-  const marks =
-    run.run_count > 1
-      ? ([
-          ["image", created, execution?.startTime],
-          ["ran", execution?.startTime, over]
-        ] as const)
-      : ([
-          ["queued", run.expected_start_time, created],
-          ["image", created, execution?.startTime],
-          ["start", execution?.startTime, run.start_time],
-          ["ran", run.start_time, over]
-        ] as const)
+  const started = timeOf(run.start_time)
+  const begun = timeOf(created ?? execution?.startTime)
+  // The run's own times are those of its first start: that may have been in another job, before its count began anew with a
+  // retry by hand, or never, when 3.x gives it that of its end.
+  const isFirst = run.run_count <= 1 && (started === undefined || begun === undefined || started >= begun)
+  const marks = isFirst
+    ? ([
+        ["queued", run.expected_start_time, created],
+        ["image", created, execution?.startTime],
+        ...(run.run_count === 0
+          ? []
+          : ([
+              ["start", execution?.startTime, run.start_time],
+              ["ran", run.start_time, over]
+            ] as const))
+      ] as const)
+    : ([
+        ["image", created, execution?.startTime],
+        ["ran", execution?.startTime, over]
+      ] as const)
   const parts = marks.flatMap(([name, from, to]) => {
     const [begin, end] = [timeOf(from), timeOf(to)]
     return begin === undefined || end === undefined ? [] : [`${name} ${duration(Math.max(0, end - begin))}`]

@@ -30,6 +30,15 @@ describe("the line of where the time went", () => {
   it("of a run that was started before tells of this job alone", () => {
     const again = { ...run, run_count: 2, start_time: at(-4000), expected_start_time: at(-5000) }
     expect(timeline(again, at(0.8), execution, 0)).toBe("image 14 s · ran 3 m 19 s · exit 0")
+    // A retry by hand lets the server count anew, and keep the first start.
+    expect(timeline({ ...again, run_count: 1 }, at(0.8), execution, 0)).toBe(
+      "image 14 s · ran 3 m 19 s · exit 0"
+    )
+  })
+
+  it("of a run that never started tells of no start, though 3.x gives it one with its end", () => {
+    const never = { ...run, run_count: 0, start_time: run.end_time }
+    expect(timeline(never, at(0.8), execution, 143)).toBe("queued 0.8 s · image 14 s · exit 143")
   })
 
   it("shows no negative time where two services' clocks disagree", () => {
