@@ -30,7 +30,7 @@ export interface ServerVersion {
 
 /** A state to propose. `transitionId` makes the call safe to repeat: the same id is never accepted twice. */
 export interface Proposal {
-  readonly type: "SCHEDULED" | "PENDING" | "COMPLETED" | "FAILED" | "CRASHED" | "CANCELLED"
+  readonly type: "SCHEDULED" | "PENDING" | "COMPLETED" | "FAILED" | "CRASHED" | "CANCELLED" | "CANCELLING"
   readonly name?: string
   readonly message?: string
   readonly transitionId: string

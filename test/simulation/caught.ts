@@ -18,6 +18,7 @@ export const caughtBy: Readonly<Record<string, number | World>> = {
   "a drain that stops jobs": "drained",
   "the local clock for ages": "lastWords",
   "a start counts as a job": "cancelledEarly",
+  "ends are lost to late states": "lateRunning",
   "derived transition ids of claims": "raced",
   "no read before an end is written": "endedByOthers",
   "ends with fresh ids": "cancels",

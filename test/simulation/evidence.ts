@@ -9,7 +9,10 @@ import type { Entry } from "../runs/world/chronicle.ts"
 import type { Plan } from "./plan.ts"
 
 export interface StateSeen {
+  /** When the run came to it. */
   readonly at: number
+  /** When it was accepted, which is the time that the server shows: it may have been written later. */
+  readonly asked: number
   readonly by: string
   readonly type: string
   readonly name: string
@@ -113,6 +116,7 @@ const timeOf = (text: string | null | undefined): number | undefined => {
 
 const stateSeen = ({ at, by, forced, to }: Entry & Of<"state">): StateSeen => ({
   at,
+  asked: timeOf(to.timestamp) ?? at,
   by,
   type: to.type,
   name: to.name ?? "",
@@ -188,6 +192,7 @@ export const runLives = (
     const dueAt = begin + due * 1000
     const first: StateSeen = {
       at: begin,
+      asked: begin,
       by: "server",
       type: "SCHEDULED",
       name: "Scheduled",

@@ -26,16 +26,17 @@ export const claimOf = ({ message }: StateSeen): string | undefined =>
   /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]
 
 /** Claims without another state between them are one attempt: ids of those up to this one. */
-export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): ReadonlyArray<string> => {
-  const upTo = states.slice(0, states.indexOf(last) + 1)
-  const begun = upTo.findLastIndex((state) => claimOf(state) === undefined)
-  return upTo.slice(begun + 1).map((state) => claimOf(state) ?? "")
-}
+export const roundUpTo = (states: ReadonlyArray<StateSeen>, last: StateSeen): ReadonlyArray<string> =>
+  roundIn(states.slice(0, states.indexOf(last) + 1), last)
 
-/** As that, and those after it: of two claims of one millisecond the ids do not tell which was the last. */
-const roundOf = (states: ReadonlyArray<StateSeen>, claim: number): ReadonlyArray<string> => {
-  const after = states.findIndex((state, n) => n > claim && claimOf(state) === undefined)
-  return roundUpTo(states, states.at(after < 0 ? -1 : after - 1)!)
+/** In the order in which states were asked for, which is how the server shows them: one that landed late is not the last. */
+const roundIn = (states: ReadonlyArray<StateSeen>, claim: StateSeen): ReadonlyArray<string> => {
+  const inOrder = states.toSorted((a, b) => a.asked - b.asked)
+  const at = inOrder.indexOf(claim)
+  const ends = (state: StateSeen) => claimOf(state) === undefined && state.name !== "Late"
+  const begun = inOrder.findLastIndex((state, n) => n < at && ends(state))
+  const over = inOrder.findIndex((state, n) => n > at && ends(state))
+  return inOrder.slice(begun + 1, over < 0 ? undefined : over).flatMap((state) => claimOf(state) ?? [])
 }
 
 /** The newest attempt's oldest job, which is the one that counts; of the same millisecond that with the smaller id. */
@@ -53,12 +54,12 @@ const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {
   const made = run.jobs.filter((job) => job.at <= at)
   const attemptOf = (job: JobLife) => String(job.tags["prefect.io/attempt"] ?? "")
   const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")
-  const claim = run.states.findLastIndex((state) => newest.endsWith(claimOf(state) ?? " "))
+  const claim = run.states.findLast((state) => newest.endsWith(claimOf(state) ?? " "))
   const round =
-    claim < 0
+    claim === undefined
       ? []
-      : roundOf(
-          run.states.filter((state, n) => n <= claim || state.at <= at),
+      : roundIn(
+          run.states.filter((state) => state === claim || state.at <= at),
           claim
         )
   return made

@@ -124,6 +124,13 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     to: "viewOf(run, yield* Clock.currentTimeMillis, ours, jobAge)"
   },
   {
+    name: "ends are lost to late states",
+    promise: "I6",
+    file: "src/runs/act/overwritten.ts",
+    from: "if (!isEnding(youngest) ||",
+    to: "if (youngest !== undefined ||"
+  },
+  {
     name: "a start counts as a job",
     promise: "I5",
     file: "src/runs/act/act.ts",

@@ -22,7 +22,7 @@ const absenceIsProven: Check = {
       const id = byAgent(state.by) ? handBack.exec(state.message)?.[1] : undefined
       const claim = id === undefined ? undefined : run.states.find((each) => claimOf(each) === id)
       if (claim === undefined || claim.by === state.by) return []
-      const age = state.at - claim.at
+      const age = state.at - claim.asked
       return age < 1000 * plan.settings.launchDeadline - wholeSecond
         ? [
             {

@@ -68,6 +68,9 @@ const noGhosts: Check = {
   })
 }
 
+const mayStop = (state: StateSeen): boolean =>
+  isEnd(state) || isCancelling(state) || state.type === "SCHEDULED" || state.pauseReschedule
+
 /** The states that a run was in at some time of a span, the last one last. */
 const statesIn = (run: RunLife, from: number, to: number): ReadonlyArray<StateSeen> =>
   run.states.filter(
@@ -93,7 +96,9 @@ const hasItsLinger: Check = {
       const ends = statesIn(run, stop.at - confirmedWithin, stop.at)
       const state = ends.at(-1)
       if (state === undefined || !isEnd(state) || state.by !== "engine" || job.ran > state.at) return []
-      const since = ends.every(isEnd) ? Math.min(...ends.map((end) => end.at)) : state.at
+      // Or as one is that rests on what it was before.
+      if (ends.some((each) => !isEnd(each) && mayStop(each))) return []
+      const since = ends.every(isEnd) ? Math.min(...ends.map((end) => end.asked)) : state.asked
       const lingered = stop.at - since
       const { linger, mainLinger } = plan.settings
       const least = 1000 * (job.mainOver <= stop.at ? linger : mainLinger) - wholeSecond
@@ -103,9 +108,6 @@ const hasItsLinger: Check = {
     })
   )
 }
-
-const mayStop = (state: StateSeen): boolean =>
-  isEnd(state) || isCancelling(state) || state.type === "SCHEDULED" || state.pauseReschedule
 
 const workIsNotStopped: Check = {
   promise: "I7",

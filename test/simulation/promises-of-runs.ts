@@ -197,7 +197,10 @@ const endsStay: Check = {
       const before = run.states[index - 1]
       if (!byAgent(state.by) || before === undefined || !isEnd(before)) return []
       if (undidAfterFreeze(run, index, evidence)) return []
-      return state.at - before.at > unseenFor(state.at, evidence)
+      const unseen = unseenFor(state.at, evidence)
+      // It waited in the server while the run came to its end: that is asked below.
+      if (state.at - state.asked > unseen && state.asked - before.at <= unseen) return []
+      return state.at - before.at > unseen
         ? [
             {
               at: state.at,
@@ -207,6 +210,36 @@ const endsStay: Check = {
         : []
     })
   )
+}
+
+const lateStatesTakeNothing: Check = {
+  promise: "I6",
+  name: "an end, and the wish for one, comes back when a state that was asked for before it lands on it",
+  bound: "two syncs and 60 s of calm time, unless a person or the engine goes on with the run",
+  find: ofRuns((run, evidence) => {
+    const bound = 1000 * (60 + 2 * evidence.plan.settings.interval)
+    return run.states.flatMap((state, index) => {
+      const before = run.states[index - 1]
+      const isLate = before !== undefined && state.asked < before.asked && state.at - state.asked > 2_000
+      if (!isLate || isEnd(state) || !(isEnd(before) || isCancelling(before))) return []
+      // That it is CANCELLED is to be found out anew.
+      const isCancel = before.type === "CANCELLED" || isCancelling(before)
+      const isBack = ({ by, name, type }: StateSeen) =>
+        type === before.type ||
+        (isCancel && (type === "CANCELLED" || isCancelling({ name, type }))) ||
+        !byAgent(by)
+      const back = run.states.slice(index + 1).find(isBack)?.at ?? evidence.endedAt
+      const calm = calmBetween(evidence, state.at, Math.min(back, run.deletedAt ?? back))
+      return calm > bound
+        ? [
+            {
+              at: state.at + bound,
+              what: `${before.name} was lost to ${state.name} of ${state.by}, which came late`
+            }
+          ]
+        : []
+    })
+  })
 }
 
 const nothingIsForced: Check = {
@@ -230,6 +263,7 @@ const endsAreWrittenOnce: Check = {
       const twice =
         before !== undefined &&
         isEnd(state) &&
+        isEnd(before) &&
         before.type === state.type &&
         byAgent(before.by) &&
         byAgent(state.by)
@@ -376,6 +410,7 @@ export const promisesOfRuns: ReadonlyArray<Check> = [
   cancellingConverges,
   cancelledIsTrue,
   endsStay,
+  lateStatesTakeNothing,
   nothingIsForced,
   endsAreWrittenOnce,
   pidIsOfNewest,

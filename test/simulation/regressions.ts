@@ -83,6 +83,24 @@ const stories: ReadonlyArray<readonly [number, string]> = [
     "A run that never reported stayed RUNNING: the record of its job was deleted, and of the job only a side container was left, which lived on for hours."
   ],
   [
+    600176,
+    "A claim that waited in the server landed after a newer one, with the server's renaming to Late between them: both jobs of the run were stopped as the older one."
+  ],
+  [
+    600243,
+    "A claim landed on the end of its run after its claimant had gone: nobody gave the end back, and the run went on."
+  ],
+  [610085, "As that, where a job of another claim was there."],
+  [610597, "Claimant and watch both gave an end back that a late claim had replaced, and wrote it twice."],
+  [
+    611471,
+    "A claim landed on a newer one, which had its job: the claimant started a second job and had the newer one's stopped."
+  ],
+  [
+    611640,
+    "The engine's Running landed on Cancelled while its job lived: Cancelled was written back before the job was over."
+  ],
+  [
     126,
     "A start whose answer was lost was sent again after the doubt horizon and refused: the run was called CRASHED while the first one came to a job."
   ]

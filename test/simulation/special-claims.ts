@@ -78,6 +78,27 @@ export const claimWorlds = {
     ],
     { replicas: 1, settings: { ...settings, launchDeadline: 60, mainLinger: 600 } }
   ),
+  // A Running of the engine waits in the server while its run is cancelled, and lands on that or on the end of it.
+  lateRunning: world(
+    1_000_037,
+    inTurn(8, 30, 60),
+    Array.from({ length: 8 }, (_, n) => [
+      {
+        at: 30 * n,
+        event: {
+          what: "lands late" as const,
+          by: "engine" as const,
+          type: "RUNNING" as const,
+          after: n % 2 === 0 ? 12_000 : 25_000,
+          times: 1
+        }
+      },
+      {
+        at: 30 * n + 8,
+        event: { what: "cancel" as const, run: `r${n + 1}`, force: true, legacy: false }
+      }
+    ]).flat()
+  ),
   // A person moves runs whose jobs work.
   moved: world(
     1_000_016,

@@ -25,7 +25,7 @@ import { hasGrounds } from "./grounds.ts"
 import { heldBack } from "../flight/flight.ts"
 import { historyOf, readHistory } from "../look/history.ts"
 import type { Look } from "../look/look.ts"
-import { restoreEnd, restoreYounger } from "./overwritten.ts"
+import { restoreEnd } from "./overwritten.ts"
 import type { Places } from "../places.ts"
 import type { CurrentPool } from "../pool.ts"
 import type { Preparation } from "../prepare/prepare.ts"
@@ -169,10 +169,6 @@ const proposeAndTell = Effect.fnUntraced(function* (
   { about, area, looked, memory, observation, run }: Case
 ): Effect.fn.Return<Written, ApiError, ActEnvironment> {
   const { state } = decision
-  const { history } = memory.attempt
-  const youngest = history?.stateId === run.state_id ? history?.of.stateId : undefined
-  // The engine may have reported an end before the state that the run is in landed on it.
-  if (youngest !== undefined && youngest !== run.state_id && (yield* restoreYounger(run))) return "moved on"
   const claimed = run.state_type === "PENDING" ? run.state?.state_details?.transition_id : undefined
   if (claimed) {
     // The engine may have reported before a late claim landed on its report.

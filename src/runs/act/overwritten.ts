@@ -12,30 +12,41 @@ import { Prefect, type Proposal } from "../../prefect/prefect.ts"
 import type { FlowRun, PastState } from "../../prefect/schemas.ts"
 import { derivedId } from "../ids.ts"
 import { timeOf } from "../decide/phase.ts"
+import { type Ending, historyOf, isEnd, isEnding, isRenaming } from "../look/history.ts"
 import { type Judged, proposeFor, type Written } from "./propose.ts"
 
 /** No request waits longer in the server, in ms. */
 const waitsInServer = 120_000
 
-/** What a claim may replace: the server lets nobody claim a run that is CANCELLED. */
-const replaceable = ["COMPLETED", "FAILED", "CRASHED"] as const
-const ends = [...replaceable, "CANCELLED"] as const
-type End = PastState & { readonly type: (typeof ends)[number] }
-
-const isEnd = (state: PastState | undefined): state is End => ends.some((type) => type === state?.type)
-const isReplaceable = (state: PastState): state is End => replaceable.some((type) => type === state.type)
-
 /**
  * The end that a claim replaced; undefined for a claim of a run that was not over. A claim is taken from SCHEDULED, so an
  * end since the last SCHEDULED was there when it landed: its own time tells when it was asked for, not when it was written.
  */
-export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string): End | undefined => {
+export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string): Ending | undefined => {
   const inOrder = [...states].sort((a, b) => (timeOf(a.timestamp) ?? 0) - (timeOf(b.timestamp) ?? 0))
-  const scheduled = inOrder.findLastIndex((state) => state.type === "SCHEDULED")
+  const scheduled = inOrder.findLastIndex((state) => state.type === "SCHEDULED" && !isRenaming(state))
   const since = inOrder.slice(scheduled + 1)
   return since.some((state) => state.state_details?.transition_id === transitionId)
-    ? since.findLast(isReplaceable)
+    ? since.findLast(isEnd)
     : undefined
+}
+
+/**
+ * What came between a claim's asking and its landing: the run was given back, moved or retried, and perhaps claimed anew.
+ * Attempts sort by the times of asking, so that one can no longer be made of it.
+ */
+export const outrunBy = (
+  states: ReadonlyArray<PastState>,
+  transitionId: string
+): "nothing" | "an offer" | "a newer claim" => {
+  const { claims } = historyOf(states)
+  const own = claims.find((claim) => claim.transitionId === transitionId)
+  if (own === undefined) return "nothing"
+  if (claims.some((claim) => claim.round > own.round)) return "a newer claim"
+  const wasOffered = states.some(
+    (state) => state.type === "SCHEDULED" && !isRenaming(state) && (timeOf(state.timestamp) ?? 0) > own.at
+  )
+  return wasOffered ? "an offer" : "nothing"
 }
 
 /** Writes the end again that the claim replaced, when it replaced one: then true, and nothing is to be started. */
@@ -47,7 +58,7 @@ export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
 ): Effect.fn.Return<boolean, ApiError, Prefect> {
   const end = endBefore(states, transitionId)
   if (end === undefined) return false
-  const written = yield* writeAgain(claimed, end, transitionId)
+  const written = yield* writeAgain(claimed, end)
   yield* say(
     "warning",
     "Job",
@@ -59,7 +70,8 @@ export const restoreEnd = Effect.fn("runs.restoreEnd")(function* (
 
 /**
  * For a run that is in a state of which the server's history, which goes by the times at which states were asked for,
- * shows a younger one: what is asked for last is no longer what came last. An end is written again, then true.
+ * shows a younger one: what is asked for last is no longer what came last. An end is written again, and so is the wish for
+ * one, then true.
  */
 export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
   run: FlowRun
@@ -67,29 +79,32 @@ export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
   const states = yield* Prefect.use((prefect) => prefect.history(run.id))
   const youngest = states.at(-1)
   const landed = states.find(({ id }) => id === run.state_id)
-  if (!isEnd(youngest) || landed === undefined || landed === youngest) return false
+  if (!isEnding(youngest) || landed === undefined || landed === youngest || isEnd(landed)) return false
   // Of more than that the server's clock is the reason, which was set back.
   const waited = (timeOf(youngest.timestamp) ?? 0) - (timeOf(landed.timestamp) ?? 0)
   if (waited > waitsInServer) return false
-  const written = yield* writeAgain(run, youngest, run.state_id ?? "")
+  const written = yield* writeAgain(run, youngest)
   if (written === "written") {
     yield* say(
       "warning",
       "Job",
       { runId: run.id },
-      `${run.state_name ?? run.state_type} came too late: the run had ended ${youngest.type} by then, which is written back.`
+      `${run.state_name ?? run.state_type} came too late: the run ${youngest.type === "CANCELLING" ? "was being cancelled" : `had ended ${youngest.type}`} by then, which is written back.`
     )
   }
   return true
 })
 
-const writeAgain = (judged: Judged, end: End, subject: string): Effect.Effect<Written, ApiError, Prefect> => {
+/** CANCELLED only says that no job is left, which is to be found out: the cancel is asked for again. */
+const writeAgain = (judged: Judged, end: Ending): Effect.Effect<Written, ApiError, Prefect> => {
+  const isCancel = end.type === "CANCELLED" || end.type === "CANCELLING"
   const proposal: Proposal = {
-    type: end.type,
-    ...(end.name ? { name: end.name } : {}),
+    type: isCancel ? "CANCELLING" : end.type,
+    ...(end.name && !isCancel ? { name: end.name } : {}),
     ...(end.message ? { message: end.message } : {}),
     ...(end.data === undefined || end.data === null ? {} : { data: end.data }),
-    transitionId: derivedId(judged.id, subject, "restore")
+    // Of the state that came too late: whoever finds it writes the same.
+    transitionId: derivedId(judged.id, judged.state_id ?? "", "restore")
   }
   return proposeFor(judged, () => proposal)
 }

@@ -242,8 +242,9 @@ const claimAndStart = Effect.fnUntraced(function* (
     yield* say("info", "Job", about, "Another agent's claim was accepted at the same time; its job is used.")
     return undefined
   }
-  if (drained()) {
-    yield* giveBack(run, held, prepared.where, tried, "drain", "the agent is stopping", about)
+  if (standing === "outrun" || drained()) {
+    const why = standing === "outrun" ? "it was claimed too late" : "the agent is stopping"
+    yield* giveBack(run, held, prepared.where, tried, "drain", why, about)
     return undefined
   }
   // With a rival about, only a new read may prove that the run is ours.

@@ -15,7 +15,7 @@ import { RunsConfig } from "../config.ts"
 import { commandsOfRun } from "../look/earlier.ts"
 import { historyOf, rivalsOf } from "../look/history.ts"
 import { attemptTag, tagOf } from "../decide/normalise.ts"
-import { restoreEnd } from "../act/overwritten.ts"
+import { outrunBy, restoreEnd } from "../act/overwritten.ts"
 import { pauseBefore } from "../pause.ts"
 import { placeFromText, type Places } from "../places.ts"
 import { steadyMillis } from "../steady.ts"
@@ -24,8 +24,11 @@ import { steadyMillis } from "../steady.ts"
 const searchFor = 7_000
 const searchEvery = Duration.seconds(1)
 
-/** "too late": the run had ended, and has its end back. "second": another claimant's job is there. */
-export type Standing = "first" | "too late" | "second" | "alone after all"
+/**
+ * "too late": the run had ended, and has its end back. "outrun": it was given back or moved since the claim was asked for,
+ * so that attempts would no longer sort by time. "second": another claimant's job is there, or will be.
+ */
+export type Standing = "first" | "too late" | "outrun" | "second" | "alone after all"
 
 /**
  * Nobody else goes on with the claim: where a service does not answer, or refuses to, it is asked again, up to the launch
@@ -54,7 +57,9 @@ const standingNow = Effect.fnUntraced(function* (
   const states = yield* Prefect.use((prefect) => prefect.history(runId))
   if (yield* restoreEnd({ id: runId, state_id: state.id }, transitionId, states)) return "too late"
   const rivals = rivalsOf(historyOf(states), transitionId)
-  if (rivals.length === 0) return "first"
+  const outrun = outrunBy(states, transitionId)
+  if (outrun === "a newer claim") return "second"
+  if (rivals.length === 0) return outrun === "an offer" ? "outrun" : "first"
   const ids = new Set(rivals.map((rival) => rival.transitionId))
   const begun = yield* steadyMillis
   while ((yield* steadyMillis) - begun < searchFor) {

@@ -98,6 +98,8 @@ export interface RunMemory {
   readonly states: Array<string>
   /** The server's clock, in ms, of the last answer that showed the newest of them. */
   newestAt: number
+  /** The latest time, in ms since 1970, that a state of the run was seen to bear. */
+  youngest: number
   /** When the run was last seen to be in an earlier state again, and since when it has been in one. */
   flippedAt: number | undefined
   backSince: number | undefined
@@ -157,6 +159,7 @@ export const blankRun = (): RunMemory => ({
   spared: new Map(),
   states: [],
   newestAt: 0,
+  youngest: 0,
   flippedAt: undefined,
   backSince: undefined,
   deletedSince: undefined,

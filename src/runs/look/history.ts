@@ -9,7 +9,7 @@ import type { Command } from "../../cpln/schemas.ts"
 import { attemptId, transitionOf } from "../../job/attempt.ts"
 import { type ClaimMessage, parseClaimMessage, parseHandBackMessage } from "../../job/claim-message.ts"
 import { Prefect } from "../../prefect/prefect.ts"
-import type { FlowRun, State } from "../../prefect/schemas.ts"
+import type { FlowRun, PastState, State } from "../../prefect/schemas.ts"
 import { placeOf } from "../prepare/access.ts"
 import type { RunsConfig } from "../config.ts"
 import { attemptTag, tagOf } from "../decide/normalise.ts"
@@ -22,7 +22,8 @@ export interface PastClaim extends ClaimMessage {
   readonly at: number
   /**
    * Claims with no other state between them share a round: 2.20 on SQLite under load accepts two at once. They count as
-   * one attempt, whose oldest command survives.
+   * one attempt, whose oldest command survives. The server's own renaming of what is overdue is none: a claim that waited
+   * in it was asked for before that.
    */
   readonly round: number
 }
@@ -34,11 +35,31 @@ export interface History {
   readonly handedBack: ReadonlySet<string>
   /** How many attempts were handed back because their job was lost; drains do not count. */
   readonly lost: number
-  /** The run's state when this was read. */
+  /** The state that was asked for last when this was read: usually the run's, unless an older one was written later. */
   readonly stateId: string | undefined
+  /** Whether that one is an end, or the wish for one. */
+  readonly isToEnd: boolean
 }
 
-export const noHistory: History = { claims: [], handedBack: new Set(), lost: 0, stateId: undefined }
+export const noHistory: History = {
+  claims: [],
+  handedBack: new Set(),
+  lost: 0,
+  stateId: undefined,
+  isToEnd: false
+}
+
+const ends = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"] as const
+/** A state that must not be lost to one that was asked for before it: an end, or the wish for one. */
+export type Ending = PastState & { readonly type: (typeof ends)[number] | "CANCELLING" }
+
+export const isEnding = (state: PastState | undefined): state is Ending =>
+  ends.some((type) => type === state?.type) || state?.type === "CANCELLING"
+export const isEnd = (state: PastState): state is Ending =>
+  ends.some((type) => type === state.type) && state.name !== "Cancelling"
+
+/** SCHEDULED by the server alone, which calls a run Late that is overdue: whoever was to have it still is. */
+export const isRenaming = ({ name, type }: State): boolean => type === "SCHEDULED" && name === "Late"
 
 export const historyOf = (states: ReadonlyArray<State>): History => {
   const handBacks = states.flatMap((state) => parseHandBackMessage(state.message ?? "") ?? [])
@@ -46,12 +67,13 @@ export const historyOf = (states: ReadonlyArray<State>): History => {
   return {
     claims: states.flatMap((state) => {
       const claim = parseClaimMessage(state.message ?? "")
-      if (claim === undefined) round++
+      if (claim === undefined && !isRenaming(state)) round++
       return claim === undefined ? [] : [{ ...claim, at: timeOf(state.timestamp) ?? 0, round }]
     }),
     handedBack: new Set(handBacks.map((each) => each.transitionId)),
     lost: handBacks.filter((each) => each.reason === "lost").length,
-    stateId: states.at(-1)?.id ?? undefined
+    stateId: states.at(-1)?.id ?? undefined,
+    isToEnd: isEnding(states.at(-1))
   }
 }
 

@@ -111,14 +111,22 @@ const attemptOf = (run: FlowRun): CurrentAttempt =>
       }
     : { transitionId: undefined, adopted: undefined }
 
-const withRivals = (attempt: CurrentAttempt, history: History): CurrentAttempt => ({
-  ...attempt,
-  rivals: new Set(
-    attempt.transitionId === undefined
-      ? []
-      : rivalsOf(history, attempt.transitionId).map((claim) => claim.transitionId)
-  )
-})
+/** The state may be a claim that waited in the server, and landed on the newest one, which counts. */
+const withRivals = (attempt: CurrentAttempt, history: History): CurrentAttempt => {
+  const { transitionId } = attempt
+  if (transitionId === undefined) return attempt
+  const newest = newestRound(history)
+  const isKnown = history.claims.some((claim) => claim.transitionId === transitionId)
+  const last = newest.at(-1)
+  const isOutrun =
+    isKnown && last !== undefined && !newest.some((claim) => claim.transitionId === transitionId)
+  const current = isOutrun ? last.transitionId : transitionId
+  return {
+    transitionId: current,
+    adopted: isOutrun ? last.adopts : attempt.adopted,
+    rivals: new Set(rivalsOf(history, current).map((claim) => claim.transitionId))
+  }
+}
 
 const needsNoJob = (run: FlowRun): boolean =>
   (run.state_type === "SCHEDULED" && !retriesInProcess(run)) ||

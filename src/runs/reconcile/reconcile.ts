@@ -13,6 +13,7 @@ import type { FlowRun } from "../../prefect/schemas.ts"
 import { act, type ActEnvironment } from "../act/act.ts"
 import { Board, type RunMemory } from "../look/board.ts"
 import { Brake } from "../act/brake.ts"
+import { restoreYounger } from "../act/overwritten.ts"
 import { sentence } from "../decide/crash.ts"
 import type { Decision } from "../decide/decide.ts"
 import { freshRun } from "../look/fresh.ts"
@@ -76,10 +77,16 @@ const reconcileEntered = Effect.fnUntraced(function* (
   if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id)
   memory.deletedSince = undefined
   memory.quiet = undefined
+  const cameLate = isNewAndOlder(run, memory)
   yield* noteState(seen, memory)
+  if (cameLate && (yield* restoreYounger(run))) return putRight
   const { attempt } = memory
   const { looks } = attempt.notFound
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
+  const known = memory.attempt.history
+  const isOutdated =
+    known?.stateId === run.state_id && known?.of.stateId !== run.state_id && known?.of.isToEnd
+  if (isOutdated === true && !isOver(run) && (yield* restoreYounger(run))) return putRight
   if (looked._tag === "Found" && looks > 0 && memory.attempt === attempt) {
     yield* brake.seenAgain()
   }
@@ -116,6 +123,21 @@ const reconcileEntered = Effect.fnUntraced(function* (
     readonly unfinished: number
   }
 })
+
+/** What was seen of a run that is as it should be again; the next look decides. */
+const putRight = {
+  decision: { _tag: "Wait", why: "its state came too late" },
+  job: undefined,
+  unfinished: 0
+} as const
+
+/** A state that is new, and yet bears an earlier time than one that was seen: it may have waited in the server. */
+const isNewAndOlder = (run: FlowRun, memory: RunMemory): boolean => {
+  const time = timeOf(run.state?.timestamp) ?? 0
+  const isOlder = time < memory.youngest && !memory.states.includes(run.state_id ?? "")
+  memory.youngest = Math.max(memory.youngest, time)
+  return isOlder
+}
 
 /** A state that was followed by another does not come back, unless the answers are of two databases, or of an old copy. */
 const noteState = Effect.fnUntraced(function* (

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { endBefore } from "../../../src/runs/act/overwritten.ts"
+import { endBefore, outrunBy } from "../../../src/runs/act/overwritten.ts"
 
-const state = (type: string, second: number, transition?: string) => ({
+const state = (type: string, second: number, transition?: string, name?: string) => ({
   type,
+  ...(name === undefined ? {} : { name }),
   timestamp: new Date(Date.UTC(2026, 10, 24, 12, 0, second)).toISOString(),
   ...(transition === undefined ? {} : { state_details: { transition_id: transition } })
 })
@@ -41,5 +42,51 @@ describe("a claim that came too late", () => {
   it("is none that is not in the history at all", () => {
     expect(endBefore([state("COMPLETED", 1)], "ours")).toBeUndefined()
     expect(endBefore([], "ours")).toBeUndefined()
+  })
+})
+
+describe("an end that a late claim replaced", () => {
+  it("is found whatever the server called the run meanwhile", () => {
+    const history = [
+      state("SCHEDULED", 0),
+      state("PENDING", 1, "ours"),
+      state("SCHEDULED", 2, undefined, "Late"),
+      state("PENDING", 3, "theirs"),
+      state("COMPLETED", 4)
+    ]
+    expect(endBefore(history, "ours")?.type).toBe("COMPLETED")
+  })
+
+  it("may be CANCELLED, but is not the old way to ask for that", () => {
+    const cancelled = (name: string) => [
+      state("SCHEDULED", 0),
+      state("PENDING", 1, "ours"),
+      state("CANCELLED", 2, undefined, name)
+    ]
+    expect(endBefore(cancelled("Cancelled"), "ours")?.type).toBe("CANCELLED")
+    expect(endBefore(cancelled("Cancelling"), "ours")).toBeUndefined()
+  })
+})
+
+describe("a claim that waited in the server", () => {
+  const claimed = (second: number, transition: string) => ({
+    ...state("PENDING", second, transition),
+    message: `Claimed by a | attempt ${transition} | o:g:w | try 1`
+  })
+  const first = [state("SCHEDULED", 0), claimed(1, "ours")]
+
+  it("was outrun by nothing when only the server renamed the run, or another was accepted beside it", () => {
+    const late = state("SCHEDULED", 2, undefined, "Late")
+    expect(outrunBy([...first, late, claimed(3, "theirs"), state("RUNNING", 4)], "ours")).toBe("nothing")
+  })
+
+  it("was outrun by an offer when the run was given back, moved or retried", () => {
+    expect(outrunBy([...first, state("SCHEDULED", 2, undefined, "AwaitingRetry")], "ours")).toBe("an offer")
+  })
+
+  it("was outrun by a newer claim when that was claimed anew", () => {
+    const again = [state("SCHEDULED", 2, undefined, "AwaitingRetry"), claimed(3, "theirs")]
+    expect(outrunBy([...first, ...again], "ours")).toBe("a newer claim")
+    expect(outrunBy([...first, ...again], "theirs")).toBe("nothing")
   })
 })

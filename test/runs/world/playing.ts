@@ -6,6 +6,7 @@
 import { Clock, Deferred, Duration, Effect, Exit, Fiber, Random } from "effect"
 import type { Command } from "../../../src/cpln/schemas.ts"
 import type { Job } from "./jobs.ts"
+import { answered } from "./prefect-service.ts"
 import type { World } from "./world.ts"
 
 export interface Stopping {
@@ -125,7 +126,8 @@ const jobOf = (world: World, command: Command, stopAsked: Effect.Effect<void>): 
       Effect.gen(function* () {
         const transitionId = `engine-${yield* Random.nextIntBetween(0, 1_000_000_000)}`
         const now = yield* Clock.currentTimeMillis
-        return world.server().propose(now, "engine", runId, { type, transitionId, ...more })
+        const proposed = world.server().proposeLate(now, "engine", runId, { type, transitionId, ...more })
+        return proposed === undefined ? undefined : yield* answered(proposed)
       }),
     stateType: Effect.sync(() => world.server().run(runId)?.state_type ?? undefined),
     resumedBySomebody: (suspended) => Effect.asVoid(Effect.suspend(() => world.resume(runId, suspended))),

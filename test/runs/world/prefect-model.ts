@@ -20,6 +20,26 @@ export interface NewRun extends Partial<FlowRun> {
   readonly history?: ReadonlyArray<State>
 }
 
+/** An answer, and what of it has not happened yet: a server under load writes an accepted state late. */
+export interface Proposed {
+  readonly answer: Orchestration
+  readonly landing: Landing | undefined
+}
+
+export interface Landing {
+  /** In ms from now; the answer comes with it. */
+  readonly after: number
+  readonly land: (now: number) => void
+}
+
+/** Accepted states of that type by that kind of writer wait in the server, in ms. */
+interface LateRule {
+  readonly by: "agent" | "engine"
+  readonly type: string
+  readonly after: number
+  left: number
+}
+
 /** As the engine, a person or an agent proposes one. */
 export interface ProposedState extends Omit<Proposal, "type" | "transitionId"> {
   readonly type: string
@@ -43,6 +63,7 @@ const servicesEvery = 1_000
 export class PrefectModel extends PrefectRecords {
   /** How long the first lease of a deployment's concurrency slot lives, in ms: as the server is set, 30 s at least. */
   leaseFor = 300_000
+  readonly late: Array<LateRule> = []
   #servedAt = Number.NEGATIVE_INFINITY
 
   /** A run that is due at `due`; SCHEDULED unless a state is given. */
@@ -100,15 +121,47 @@ export class PrefectModel extends PrefectRecords {
 
   // Writes
 
-  /** Undefined when the run does not exist. */
+  /** Undefined when the run does not exist. What is accepted is written at once. */
   propose(now: number, by: Writer, id: string, proposed: ProposedState): Orchestration | undefined {
+    return this.proposeLate(now, by, id, proposed, [])?.answer
+  }
+
+  /** As `propose`, but what is accepted may be written late, over whatever the run has come to by then. */
+  proposeLate(
+    now: number,
+    by: Writer,
+    id: string,
+    proposed: ProposedState,
+    late: Array<LateRule> = this.late
+  ): Proposed | undefined {
     const run = this.run(id)
     if (run === undefined) return undefined
+    const rule = late.find((each) => each.left > 0 && by.startsWith(each.by) && each.type === proposed.type)
+    const decided = this.#weigh(now, run, proposed)
+    if ("answer" in decided) return { answer: decided.answer, landing: undefined }
+    const { state } = decided
+    const answer = { state, status: "ACCEPT" as const, details: {} }
+    if (rule === undefined) {
+      this.#land(now, by, run, state, proposed)
+      return { answer, landing: undefined }
+    }
+    rule.left--
+    const land = (then: number) => {
+      const there = this.run(id)
+      if (there !== undefined) this.#land(then, by, there, state, proposed)
+    }
+    return { answer, landing: { after: rule.after, land } }
+  }
+
+  #weigh(
+    now: number,
+    run: FlowRun,
+    proposed: ProposedState
+  ): { readonly answer: Orchestration } | { readonly state: State } {
+    const { id } = run
     const current = run.state ?? null
     const refused = (status: "REJECT" | "ABORT", reason: string, state: State | null = current) => ({
-      state,
-      status,
-      details: { reason }
+      answer: { state, status, details: { reason } }
     })
     const { transitionId, type } = proposed
     if (transitionId !== undefined && current?.state_details?.transition_id === transitionId) {
@@ -135,11 +188,8 @@ export class PrefectModel extends PrefectRecords {
     if (type === "RUNNING") {
       const wait = timeOf(current?.state_details?.scheduled_time) - now
       if (wait > 0) {
-        return {
-          state: current,
-          status: "WAIT",
-          details: { reason: "Not yet scheduled", delay_seconds: wait / 1000 }
-        }
+        const details = { reason: "Not yet scheduled", delay_seconds: wait / 1000 }
+        return { answer: { state: current, status: "WAIT", details } }
       }
     }
     if (type === "FAILED" && run.state_type === "RUNNING" && this.runs.takeRetry(id)) {
@@ -160,7 +210,7 @@ export class PrefectModel extends PrefectRecords {
         this.#write(now, "server", run, instead)
       )
     }
-    return { state: this.#write(now, by, run, proposed, slot), status: "ACCEPT", details: {} }
+    return { state: this.#stateOf(now, run, proposed, slot) }
   }
 
   /** False when the run does not exist. */
@@ -199,7 +249,13 @@ export class PrefectModel extends PrefectRecords {
     return lease
   }
 
-  #write(now: number, by: Writer, run: FlowRun, proposed: ProposedState, lease?: string): State {
+  #write(now: number, by: Writer, run: FlowRun, proposed: ProposedState): State {
+    const state = this.#stateOf(now, run, proposed)
+    this.#land(now, by, run, state, proposed)
+    return state
+  }
+
+  #stateOf(now: number, run: FlowRun, proposed: ProposedState, lease?: string): State {
     const { type } = proposed
     const before = run.state ?? undefined
     const scheduledTime =
@@ -209,7 +265,7 @@ export class PrefectModel extends PrefectRecords {
         : type === "PENDING"
           ? before?.state_details?.scheduled_time
           : undefined)
-    const state: State = {
+    return {
       id: this.nextId("state"),
       type,
       name: proposed.name ?? `${type.charAt(0)}${type.slice(1).toLowerCase()}`,
@@ -222,6 +278,12 @@ export class PrefectModel extends PrefectRecords {
         ...(lease === undefined || lease === "" ? {} : { deployment_concurrency_lease_id: lease })
       }
     }
+  }
+
+  #land(now: number, by: Writer, run: FlowRun, state: State, proposed: ProposedState): void {
+    const { type } = state
+    const before = run.state ?? undefined
+    const scheduledTime = state.state_details?.scheduled_time ?? null
     if (proposed.pauseTimeout !== undefined) this.pauses.set(state.id ?? "", now + proposed.pauseTimeout)
     const resurrected = final.has(run.state_type ?? "") && !final.has(type)
     // 3.x calls the end of a run that never started its start.
@@ -229,7 +291,7 @@ export class PrefectModel extends PrefectRecords {
     const after = {
       ...run,
       ...asFields(state),
-      next_scheduled_start_time: type === "SCHEDULED" ? (scheduledTime ?? null) : null,
+      next_scheduled_start_time: type === "SCHEDULED" ? scheduledTime : null,
       start_time: startsNow ? (run.start_time ?? iso(now)) : (run.start_time ?? null),
       end_time: final.has(type) ? iso(now) : resurrected ? null : (run.end_time ?? null),
       run_count: type === "RUNNING" ? run.run_count + 1 : resurrected ? 0 : run.run_count,
@@ -238,7 +300,6 @@ export class PrefectModel extends PrefectRecords {
     this.runs.put(now, after, state)
     const forced = proposed.force === true ? { forced: true } : {}
     this.chronicle.add({ at: now, by, what: "state", runId: run.id, from: before, to: state, ...forced })
-    return state
   }
 }
 

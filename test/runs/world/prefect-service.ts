@@ -3,13 +3,13 @@
  *
  * Invariant: ages come from whole seconds, as from a `Date` header; what a call does is done by the model in one step.
  */
-import { Effect, Layer, Option } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { type ApiError, NotFound, Refused } from "../../../src/http/errors.ts"
 import { everyPage } from "../../../src/prefect/pages.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
 import type { Line, Moment } from "./faults.ts"
 import { served } from "./faults.ts"
-import type { PrefectModel } from "./prefect-model.ts"
+import type { PrefectModel, Proposed } from "./prefect-model.ts"
 import type { World } from "./world.ts"
 
 /** Of one try of the real client, in ms. */
@@ -19,6 +19,18 @@ const timeout = 30_000
 interface Asked extends Moment {
   readonly model: PrefectModel
 }
+
+/** The answer, once what it says has been written: that happens whatever becomes of who waits for it. */
+export const answered = Effect.fnUntraced(function* ({ answer, landing }: Proposed) {
+  if (landing === undefined) return answer
+  const { after, land } = landing
+  const landed = yield* Effect.sleep(Duration.millis(after)).pipe(
+    Effect.andThen(Effect.map(Clock.currentTimeMillis, land)),
+    Effect.forkDetach
+  )
+  yield* Fiber.await(landed)
+  return answer
+})
 
 export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
   const { faults } = world
@@ -37,6 +49,9 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
           : Effect.succeed(value)
       })
     )
+
+  const inTrueTime = <A, E>(what: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    faults.clock === undefined ? what : Effect.provideService(what, Clock.Clock, faults.clock)
 
   /** The `Date` header of an answer. */
   const dated = (now: number) => Math.floor((now + world.skew.prefect) / 1000) * 1000
@@ -128,7 +143,10 @@ export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
           : model.states(runId).filter((each) => Date.parse(each.timestamp) <= asOf)
       ),
     propose: (runId, proposal) =>
-      call("propose", runId, ({ model, now }) => model.propose(now, by, runId, proposal)),
+      call("propose", runId, ({ model, now }) => model.proposeLate(now, by, runId, proposal)).pipe(
+        Effect.flatMap((proposed) => inTrueTime(answered(proposed))),
+        Effect.tap(line.gate)
+      ),
     changeRun: (runId, { infrastructurePid, tags, empiricalPolicy }) =>
       Effect.asVoid(
         call("changeRun", runId, ({ model, now, sent }) => {

@@ -58,7 +58,11 @@ export class RunStore {
     const stored = this.#runs.get(run.id)
     if (stored === undefined) return
     stored.versions.push({ at: now, run })
-    if (entered !== undefined) stored.states.push(entered)
+    if (entered !== undefined) {
+      // As the server shows them: by the times at which they were asked for, whichever was written last.
+      const after = stored.states.findLastIndex((each) => each.timestamp <= entered.timestamp)
+      stored.states.splice(after + 1, 0, entered)
+    }
     this.#changedAt = Math.max(this.#changedAt, now)
     this.#show(run.id, run)
   }

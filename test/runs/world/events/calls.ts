@@ -171,5 +171,28 @@ export const events = {
       }),
     apply: ({ world }, { by, call, times }) =>
       done(Effect.sync(() => world.faults.onCall(call, { kind: "stale", by }, times)))
+  }),
+
+  /** The next so many states of that type are accepted as ever, and written so many ms later. */
+  "lands late": kind<{
+    readonly by: "agent" | "engine"
+    readonly type: "PENDING" | "SCHEDULED" | "RUNNING" | "COMPLETED"
+    readonly after: number
+    readonly times: number
+  }>({
+    weight: 1,
+    draw: () =>
+      Effect.all({
+        what: oneOf(
+          { by: "agent" as const, type: "PENDING" as const },
+          { by: "agent" as const, type: "SCHEDULED" as const },
+          { by: "engine" as const, type: "RUNNING" as const },
+          { by: "engine" as const, type: "COMPLETED" as const }
+        ),
+        after: oneOf(3_000, 12_000, 25_000),
+        times: between(1, 3)
+      }).pipe(Effect.map(({ what, ...more }) => ({ ...what, ...more }))),
+    apply: ({ world }, { after, by, times, type }) =>
+      done(Effect.sync(() => world.server().late.push({ by, type, after, left: times })))
   })
 } as const
