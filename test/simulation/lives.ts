@@ -21,6 +21,18 @@ export const slownessAt = ({ begin, plan }: Evidence, at: number): number =>
     )
     .reduce((all, each) => all + each, Math.max(0, plan.latency.most - 1_000))
 
+/** Since when whoever sent that had stood still, when it went on only `within` ms ago: what it read is that old. */
+export const frozenSince = (
+  { processes }: Evidence,
+  by: string,
+  at: number,
+  within: number
+): number | undefined =>
+  processes
+    .filter(({ name }) => `agent ${name}` === by)
+    .flatMap(({ frozen }) => frozen)
+    .find(({ to }) => to <= at && at - to <= within)?.from
+
 /** The transition id that a claim names; undefined for any other state. */
 export const claimOf = ({ message }: StateSeen): string | undefined =>
   /^Claimed by .* \| attempt (\S+)/u.exec(message)?.[1]

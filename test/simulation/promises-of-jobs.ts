@@ -13,7 +13,7 @@ import {
   spansOf,
   type StateSeen
 } from "./evidence.ts"
-import { decisive, ofRuns, seconds } from "./lives.ts"
+import { decisive, frozenSince, ofRuns, seconds } from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 /** Both have a replica. */
@@ -113,12 +113,13 @@ const workIsNotStopped: Check = {
   promise: "I7",
   name: "no job that does its work for an open run is stopped",
   bound:
-    "unless in the last 7 s its run was over, cancelling, not to run now or deleted, another attempt or double was there, it did not start in time, or the run was claimed anew after its start was sent",
-  find: ofRuns((run, { plan }) =>
+    "unless in the last 7 s, or before its stopper stood still, its run was over, cancelling, not to run now or deleted, another attempt or double was there, it did not start in time, or the run was claimed anew after its start was sent",
+  find: ofRuns((run, evidence) =>
     run.jobs.flatMap((job) => {
+      const { plan } = evidence
       const [stop] = job.stops
       if (stop === undefined || !byAgent(stop.by)) return []
-      const since = stop.at - confirmedWithin
+      const since = (frozenSince(evidence, stop.by, stop.at, confirmedWithin) ?? stop.at) - confirmedWithin
       const deleted = run.deletedAt !== undefined && run.deletedAt <= stop.at
       const slow = Math.min(job.ran, stop.at) - job.at >= 1000 * plan.settings.startTimeout - wholeSecond
       const alone = decisive(run, stop.at) === job

@@ -17,7 +17,7 @@ import {
   type StateSeen,
   waitsInProcess
 } from "./evidence.ts"
-import { claimOf, decisive, ofRuns, roundUpTo, seconds, slownessAt, successor } from "./lives.ts"
+import { claimOf, decisive, frozenSince, ofRuns, roundUpTo, seconds, slownessAt, successor } from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 const isWaiting = (state: StateSeen): boolean =>
@@ -175,14 +175,8 @@ const cancelledIsTrue: Check = {
 const undidAfterFreeze = ({ states }: RunLife, index: number, evidence: Evidence): boolean => {
   const [before, state] = [states[index - 1], states[index]]
   if (before === undefined || state === undefined) return false
-  const wasFrozen = evidence.processes.some(
-    ({ frozen, name }) =>
-      `agent ${name}` === state.by &&
-      frozen.some(
-        ({ from, to }) =>
-          from <= before.at && to <= state.at && state.at - to <= unseenFor(state.at, evidence)
-      )
-  )
+  const since = frozenSince(evidence, state.by, state.at, unseenFor(state.at, evidence))
+  const wasFrozen = since !== undefined && since <= before.at
   const back = states.slice(index + 1).find(({ type }) => type === before.type)
   return wasFrozen && back !== undefined && back.at - state.at <= givenBackWithin
 }
@@ -221,7 +215,9 @@ const lateStatesTakeNothing: Check = {
     return run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
       const isLate = before !== undefined && state.asked < before.asked && state.at - state.asked > 2_000
-      if (!isLate || isEnd(state) || !(isEnd(before) || isCancelling(before))) return []
+      // The wish for an end is granted when the run has ended already, and no server lets the agent take it back.
+      const isToEnd = isEnd(state) || isCancelling(state)
+      if (!isLate || isToEnd || !(isEnd(before) || isCancelling(before))) return []
       // That it is CANCELLED is to be found out anew.
       const isCancel = before.type === "CANCELLED" || isCancelling(before)
       const isBack = ({ by, name, type }: StateSeen) =>

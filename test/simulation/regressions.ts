@@ -101,6 +101,10 @@ const stories: ReadonlyArray<readonly [number, string]> = [
     "The engine's Running landed on Cancelled while its job lived: Cancelled was written back before the job was over."
   ],
   [
+    640142,
+    "The machine's clock was set back by an hour, and what was read of a job's containers was taken for fresh for as long: the run of a job with side containers stayed RUNNING."
+  ],
+  [
     126,
     "A start whose answer was lost was sent again after the doubt horizon and refused: the run was called CRASHED while the first one came to a job."
   ]

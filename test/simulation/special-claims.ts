@@ -99,6 +99,28 @@ export const claimWorlds = {
       }
     ]).flat()
   ),
+  // As those, but the first of two cancels waits, and lands when the second has led to the end.
+  lateCancels: world(
+    1_000_038,
+    inTurn(6, 40, 60),
+    Array.from({ length: 6 }, (_, n) => [
+      {
+        at: 40 * n + 7,
+        event: {
+          what: "lands late" as const,
+          by: "person" as const,
+          type: "CANCELLING" as const,
+          after: 25_000,
+          times: 1
+        }
+      },
+      ...[8, 10].map((second) => ({
+        at: 40 * n + second,
+        event: { what: "cancel" as const, run: `r${n + 1}`, force: true, legacy: false }
+      }))
+    ]).flat(),
+    { line: "2" }
+  ),
   // A person moves runs whose jobs work.
   moved: world(
     1_000_016,

@@ -71,10 +71,13 @@ export const handBack = (
   judged: Judged,
   /** Of the claim that is given back. */
   transitionId: string,
-  message: string
+  message: string,
+  /** ISO time; that of the claimed state unless given. */
+  due?: string
 ): Effect.Effect<Written, ApiError, Prefect> =>
   proposeFor(judged, (fresh) => {
-    const scheduledTime = fresh.state?.state_details?.scheduled_time ?? fresh.expected_start_time ?? undefined
+    const scheduledTime =
+      due ?? fresh.state?.state_details?.scheduled_time ?? fresh.expected_start_time ?? undefined
     return {
       type: "SCHEDULED",
       name: "AwaitingRetry",

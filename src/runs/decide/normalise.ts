@@ -120,7 +120,7 @@ export interface Remembered {
 
 /**
  * One command as an observation. `at` is the service's clock when it answered, in ms since 1970; `execution` is the
- * command's entry among the deployment's job executions, when it was read; `started` is whether the run has a start time.
+ * command's entry among the deployment's job executions, when it was read; `started` is whether the run was ever RUNNING.
  */
 export const observe = (
   command: Command,
@@ -140,7 +140,8 @@ export const observe = (
         _tag: "Final",
         stage: command.lifecycleStage,
         looks: remembered.failedLooks,
-        age: Math.max(0, at - (timeOf(command.lastModified) ?? at)),
+        // The engine was over when its container was, whatever lived on beside it.
+        age: Math.max(0, at - (timeOf(command.lastModified) ?? at), remembered.mainEndedAge),
         exit,
         stopAsked
       }

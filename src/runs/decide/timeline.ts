@@ -4,6 +4,9 @@ import { duration } from "../../observe/duration.ts"
 import type { FlowRun } from "../../prefect/schemas.ts"
 import { timeOf } from "./phase.ts"
 
+/** How far the services' clocks may be apart, in ms. */
+const clocksDiffer = 10_000
+
 /**
  * `created` is the command's. The parts are from due to command, from command to container, from container to the flow's
  * first RUNNING, and from there to its end; what a service did not say is left out.
@@ -19,7 +22,8 @@ export const timeline = (
   const begun = timeOf(created ?? execution?.startTime)
   // The run's own times are those of its first start: that may have been in another job, before its count began anew with a
   // retry by hand, or never, when 3.x gives it that of its end.
-  const isFirst = run.run_count <= 1 && (started === undefined || begun === undefined || started >= begun)
+  const isFirst =
+    run.run_count <= 1 && (started === undefined || begun === undefined || started >= begun - clocksDiffer)
   const marks = isFirst
     ? ([
         ["queued", run.expected_start_time, created],

@@ -250,7 +250,7 @@ const observationOf = (look: Facts["look"], run: Facts["run"], moment: Moment): 
         commandOf(command),
         moment.cpln ?? moment.prefect,
         execution === undefined ? undefined : executionOf(execution),
-        run.startTime !== undefined,
+        run.runCount > 0,
         { stopAsked, stopWanted, failedLooks, mainEndedAge }
       )
     }

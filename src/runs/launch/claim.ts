@@ -13,6 +13,7 @@ import { claimMessage } from "../../job/claim-message.ts"
 import type { Orchestration, State } from "../../prefect/schemas.ts"
 import { freshRun } from "../look/fresh.ts"
 import { freshId } from "../ids.ts"
+import { moment, since } from "../moment.ts"
 import { pauseBefore } from "../pause.ts"
 import { timeOf } from "../decide/phase.ts"
 import type { Judged } from "../act/propose.ts"
@@ -23,6 +24,8 @@ export interface Claim {
   /** `<timestamp of the accepted state>_<transition id>`: sorts by time. */
   readonly attempt: string
   readonly state: State
+  /** How long it took, in ms, from its asking to the answer. */
+  readonly underWay: number
 }
 
 /** Somebody else has the run, or it is no longer to run: nothing to do. */
@@ -61,18 +64,20 @@ export const claim = Effect.fn("runs.claim")(
     const prefect = yield* Prefect
     const transitionId = yield* freshId
     const message = claimMessage({ ...as, transitionId })
+    const begun = yield* moment
     for (let tried = 1; ; tried++) {
       const answer = yield* Effect.result(
         prefect.propose(seen.id, { type: "PENDING", message, transitionId })
       )
-      if (answer._tag === "Success") return yield* judge(answer.success, transitionId)
+      if (answer._tag === "Success") return yield* judge(answer.success, transitionId, yield* since(begun))
       const lost = answer.failure
       if (!isTransient(lost)) return yield* lost
       yield* pauseBefore(tried, lost)
       // It may have landed: whoever's id stands in the state has the run.
       const now = (yield* freshRun(seen.id)).value
       const state = now.state ?? undefined
-      if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)
+      if (state?.state_details?.transition_id === transitionId)
+        return accepted(state, transitionId, yield* since(begun))
       // The server renames what is overdue: that is nobody's claim, and the proposal may yet take effect.
       if (now.state_id !== seen.state_id && now.state_name !== "Late")
         return yield* new ClaimLost({ reason: `it is ${now.state_name ?? now.state_type} now` })
@@ -82,20 +87,22 @@ export const claim = Effect.fn("runs.claim")(
   Effect.provideService(CurrentLane, "launch")
 )
 
-const accepted = (state: State, transitionId: string): Claim => ({
+const accepted = (state: State, transitionId: string, underWay: number): Claim => ({
   transitionId,
   attempt: attemptId(timeOf(state.timestamp) ?? 0, transitionId),
-  state
+  state,
+  underWay
 })
 
 const judge = Effect.fnUntraced(function* (
   { details, state, status }: Orchestration,
-  transitionId: string
+  transitionId: string,
+  underWay: number
 ): Effect.fn.Return<Claim, ClaimLost | ClaimDeferred> {
   if (state?.state_details?.transition_id === transitionId || status === "ACCEPT") {
     return state === null
       ? yield* new ClaimLost({ reason: "the server accepted, but named no state" })
-      : accepted(state, transitionId)
+      : accepted(state, transitionId, underWay)
   }
   const reason = details?.reason ?? `the server answered ${status}`
   const heldBack = state?.type === "SCHEDULED" || status === "WAIT" || /concurrency limit/iu.test(reason)

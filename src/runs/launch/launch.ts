@@ -29,7 +29,7 @@ import { type Preparation, prepare, type Prepared } from "../prepare/prepare.ts"
 import { standingOf } from "./standing.ts"
 import { restoreYounger } from "../act/overwritten.ts"
 import { writeDown } from "./record.ts"
-import { endRefused, giveBack } from "./refuse.ts"
+import { endRefused, giveBack, giveBackOutrun } from "./refuse.ts"
 import { aboutOf, startClaimed, type Started } from "./start-claimed.ts"
 import { Sightings } from "../look/sightings.ts"
 import type { NotStarted } from "./start.ts"
@@ -242,9 +242,12 @@ const claimAndStart = Effect.fnUntraced(function* (
     yield* say("info", "Job", about, "Another agent's claim was accepted at the same time; its job is used.")
     return undefined
   }
-  if (standing === "outrun" || drained()) {
-    const why = standing === "outrun" ? "it was claimed too late" : "the agent is stopping"
-    yield* giveBack(run, held, prepared.where, tried, "drain", why, about)
+  if (standing === "outrun") {
+    yield* giveBackOutrun(run, held, about)
+    return undefined
+  }
+  if (drained()) {
+    yield* giveBack(run, held, prepared.where, tried, "drain", "the agent is stopping", about)
     return undefined
   }
   // With a rival about, only a new read may prove that the run is ours.

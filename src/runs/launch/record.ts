@@ -15,7 +15,7 @@ import type { FlowRun } from "../../prefect/schemas.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "../config.ts"
 import { freshRun } from "../look/fresh.ts"
-import { newestRound, readHistory } from "../look/history.ts"
+import { isOutrun, newestRound, readHistory } from "../look/history.ts"
 import { type Moment, since } from "../moment.ts"
 import { pidOf } from "../decide/normalise.ts"
 import { retriesInProcess } from "../decide/phase.ts"
@@ -70,8 +70,10 @@ const standingNow = Effect.fnUntraced(function* (
   if (inState === transitionId) return run
   if (run.state_type === "SCHEDULED" && !retriesInProcess(run)) return "taken"
   // RUNNING and end states carry the engine's own ids: whose claim was the last, only the history tells.
-  const newest = newestRound(yield* readHistory(runId))
-  if (run.state_type === "PENDING" && !newest.some((claim) => claim.transitionId === inState)) return "taken"
+  const history = yield* readHistory(runId)
+  const newest = newestRound(history)
+  const isOfNewest = newest.some((claim) => claim.transitionId === inState) || isOutrun(history, inState)
+  if (run.state_type === "PENDING" && !isOfNewest) return "taken"
   if (!newest.some((claim) => claim.transitionId === transitionId || claim.adopts === commandId))
     return "taken"
   return newest.length === 1 && newest[0]?.transitionId === transitionId ? run : "shared"

@@ -5,14 +5,15 @@
  * other's runs.
  */
 import { Duration, Effect } from "effect"
-import { handBackMessage } from "../../job/claim-message.ts"
+import { handBackMessage, parseClaimMessage } from "../../job/claim-message.ts"
 import { isToApply } from "../../job/to-apply.ts"
 import { type About, say } from "../../observe/say.ts"
+import { Prefect } from "../../prefect/prefect.ts"
 import type { FlowRun } from "../../prefect/schemas.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "../config.ts"
 import { advice, categoryOfRefusal } from "../decide/diagnose.ts"
-import { readHistory, rivalsOf } from "../look/history.ts"
+import { isOffer, readHistory, rivalsOf } from "../look/history.ts"
 import { handBack, lostHandBacksAllowed, proposeEnd } from "../act/propose.ts"
 import { standingOf } from "./standing.ts"
 import { tellRun } from "../act/tell.ts"
@@ -41,6 +42,7 @@ export const endRefused = Effect.fn("runs.endRefused")(function* (
   // The end of a drain cuts the search for a rival's job short.
   const standing = yield* standingOf(run.id, held, () => false)
   if (standing === "too late") return
+  if (standing === "outrun") return yield* giveBackOutrun(run, held, about)
   if (standing === "second") {
     return yield* say(
       "info",
@@ -58,6 +60,23 @@ export const endRefused = Effect.fn("runs.endRefused")(function* (
   if (written === "written") {
     yield* tellRun(run.id, "error", `This run cannot be started on Control Plane.\n${text}`)
   }
+})
+
+/** Back to the pool, for the time of the offer that came between the claim's asking and its landing. */
+export const giveBackOutrun = Effect.fn("runs.giveBackOutrun")(function* (
+  run: FlowRun,
+  held: Claim,
+  about: About
+) {
+  const claimed = parseClaimMessage(held.state.message ?? "")
+  if (claimed === undefined) return
+  const { agentLink } = yield* RunsConfig
+  const states = yield* Prefect.use((prefect) => prefect.history(run.id))
+  const due = states.findLast(isOffer)?.state_details?.scheduled_time ?? undefined
+  const message = handBackMessage({ ...claimed, agent: agentLink, reason: "drain" })
+  const judged = { id: run.id, state_id: held.state.id }
+  if ((yield* handBack(judged, held.transitionId, message, due)) === "written")
+    yield* say("info", "Job", about, "Handed back to the pool: the claim came too late.")
 })
 
 /**
@@ -88,5 +107,5 @@ export const giveBack = Effect.fn("runs.giveBack")(function* (
     reason
   })
   const written = yield* handBack({ id: run.id, state_id: held.state.id }, held.transitionId, message)
-  if (written === "written") yield* say("info", "Job", about, `Handed back to the pool (${reason}).`)
+  if (written === "written") yield* say("info", "Job", about, `Handed back to the pool: ${why}`)
 })

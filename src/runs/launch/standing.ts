@@ -52,12 +52,12 @@ export const standingOf = Effect.fn("runs.standingOf")(function* (
 
 const standingNow = Effect.fnUntraced(function* (
   runId: string,
-  { state, transitionId }: Claim
+  { state, transitionId, underWay }: Claim
 ): Effect.fn.Return<Standing, ApiError, Prefect | ControlPlane | Places | RunsConfig> {
   const states = yield* Prefect.use((prefect) => prefect.history(runId))
   if (yield* restoreEnd({ id: runId, state_id: state.id }, transitionId, states)) return "too late"
   const rivals = rivalsOf(historyOf(states), transitionId)
-  const outrun = outrunBy(states, transitionId)
+  const outrun = outrunBy(states, transitionId, underWay)
   if (outrun === "a newer claim") return "second"
   if (rivals.length === 0) return outrun === "an offer" ? "outrun" : "first"
   const ids = new Set(rivals.map((rival) => rival.transitionId))

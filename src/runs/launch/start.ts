@@ -12,9 +12,11 @@ import { type ApiError, isTransient } from "../../http/errors.ts"
 import { CurrentLane } from "../../http/lane.ts"
 import { type About, say } from "../../observe/say.ts"
 import type { Prefect } from "../../prefect/prefect.ts"
+import type { FlowRun } from "../../prefect/schemas.ts"
 import type { Claim } from "./claim.ts"
 import { RunsConfig } from "../config.ts"
 import { freshRun } from "../look/fresh.ts"
+import { isOutrun, newestRound, readHistory } from "../look/history.ts"
 import { type Moment, since } from "../moment.ts"
 import { attemptTag } from "../decide/normalise.ts"
 import { at, type Place } from "../../cpln/place.ts"
@@ -200,9 +202,18 @@ const prove = Effect.fnUntraced(function* (
   const read = yield* Effect.result(freshRun(launch.runId))
   if (read._tag === "Failure") return isTransient(read.failure) ? undefined : yield* read.failure
   const { askedAt, value: run } = read.success
-  const ours =
-    run.state_type === "PENDING" && run.state?.state_details?.transition_id === launch.claim.transitionId
+  const ours = run.state_type === "PENDING" && (yield* isHeld(run, launch.claim.transitionId))
   return ours ? askedAt : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
+})
+
+/** An older claim may have waited in the server and landed on ours, which counts all the same. */
+const isHeld = Effect.fnUntraced(function* (run: FlowRun, transitionId: string) {
+  const inState = run.state?.state_details?.transition_id
+  if (inState === transitionId) return true
+  const history = yield* readHistory(run.id)
+  return (
+    isOutrun(history, inState) && newestRound(history).some((claim) => claim.transitionId === transitionId)
+  )
 })
 
 /** "unknown": the search was not answered. */

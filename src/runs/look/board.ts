@@ -100,6 +100,9 @@ export interface RunMemory {
   newestAt: number
   /** The latest time, in ms since 1970, that a state of the run was seen to bear. */
   youngest: number
+  /** The state that may have come too late, and the one of which the history told whether it had. */
+  suspect: string | undefined
+  cleared: string | undefined
   /** When the run was last seen to be in an earlier state again, and since when it has been in one. */
   flippedAt: number | undefined
   backSince: number | undefined
@@ -160,6 +163,8 @@ export const blankRun = (): RunMemory => ({
   states: [],
   newestAt: 0,
   youngest: 0,
+  suspect: undefined,
+  cleared: undefined,
   flippedAt: undefined,
   backSince: undefined,
   deletedSince: undefined,

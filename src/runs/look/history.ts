@@ -61,6 +61,9 @@ export const isEnd = (state: PastState): state is Ending =>
 /** SCHEDULED by the server alone, which calls a run Late that is overdue: whoever was to have it still is. */
 export const isRenaming = ({ name, type }: State): boolean => type === "SCHEDULED" && name === "Late"
 
+/** SCHEDULED for anybody to claim: given back, moved or retried. */
+export const isOffer = (state: State): boolean => state.type === "SCHEDULED" && !isRenaming(state)
+
 export const historyOf = (states: ReadonlyArray<State>): History => {
   const handBacks = states.flatMap((state) => parseHandBackMessage(state.message ?? "") ?? [])
   let round = 0
@@ -90,6 +93,11 @@ export const rivalsOf = ({ claims }: History, transitionId: string): ReadonlyArr
 /** The last claim, and those that were accepted at the same time. */
 export const newestRound = ({ claims }: History): ReadonlyArray<PastClaim> =>
   claims.filter((claim) => claim.round === claims.at(-1)?.round)
+
+/** Whether the claim in the run's state is of an older round: it waited in the server, and landed on the newest one. */
+export const isOutrun = (history: History, inState: string | null | undefined): boolean =>
+  history.claims.some((claim) => claim.transitionId === inState) &&
+  !newestRound(history).some((claim) => claim.transitionId === inState)
 
 /** Whether the command's attempt was claimed in this database, or a claim in it took the command over. */
 export const holdsAttempt = ({ claims, handedBack }: History, command: Command): boolean => {

@@ -26,6 +26,7 @@ import {
   attemptIn,
   type History,
   holdsAttempt,
+  isOutrun,
   newestRound,
   placesOf,
   readHistory,
@@ -115,15 +116,11 @@ const attemptOf = (run: FlowRun): CurrentAttempt =>
 const withRivals = (attempt: CurrentAttempt, history: History): CurrentAttempt => {
   const { transitionId } = attempt
   if (transitionId === undefined) return attempt
-  const newest = newestRound(history)
-  const isKnown = history.claims.some((claim) => claim.transitionId === transitionId)
-  const last = newest.at(-1)
-  const isOutrun =
-    isKnown && last !== undefined && !newest.some((claim) => claim.transitionId === transitionId)
-  const current = isOutrun ? last.transitionId : transitionId
+  const newest = isOutrun(history, transitionId) ? newestRound(history).at(-1) : undefined
+  const current = newest?.transitionId ?? transitionId
   return {
     transitionId: current,
-    adopted: isOutrun ? last.adopts : attempt.adopted,
+    adopted: newest === undefined ? attempt.adopted : newest.adopts,
     rivals: new Set(rivalsOf(history, current).map((claim) => claim.transitionId))
   }
 }

@@ -115,7 +115,7 @@ const observationOf = Effect.fnUntraced(function* (
   if (command.lifecycleStage === "failed" && now - mem.failed.lastAt >= 5_000) {
     mem.failed = { looks: mem.failed.looks + 1, lastAt: now }
   }
-  const started = (run.start_time ?? undefined) !== undefined
+  const started = run.run_count > 0
   const remembered = {
     stopAsked: memory.stops.get(command.id)?.sentAt !== undefined,
     // One that was wanted before the run came to where it is now was wanted for another reason.

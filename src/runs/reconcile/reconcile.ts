@@ -41,6 +41,8 @@ export interface Outcome {
 /** The flow name that every command carries: it serves log lines after a restart. */
 const flowTag = "prefect.io/flow-name"
 
+/** The server's clock comes in whole seconds, in ms. */
+const wholeSecond = 1_000
 /** States of a run that are remembered. */
 const mostStates = 8
 /** An earlier state that stays for so long is no old copy, in ms. */
@@ -77,16 +79,22 @@ const reconcileEntered = Effect.fnUntraced(function* (
   if (memory.deletedSince !== undefined) yield* brake.seenAgain(run.id)
   memory.deletedSince = undefined
   memory.quiet = undefined
-  const cameLate = isNewAndOlder(run, memory)
+  if (isNewAndOlder(run, memory)) memory.suspect = run.state_id ?? undefined
   yield* noteState(seen, memory)
-  if (cameLate && (yield* restoreYounger(run))) return putRight
+  if (memory.suspect === run.state_id && (yield* isPutRight(run, memory))) return putRight
   const { attempt } = memory
   const { looks } = attempt.notFound
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
   const known = memory.attempt.history
   const isOutdated =
     known?.stateId === run.state_id && known?.of.stateId !== run.state_id && known?.of.isToEnd
-  if (isOutdated === true && !isOver(run) && (yield* restoreYounger(run))) return putRight
+  if (
+    isOutdated === true &&
+    !isOver(run) &&
+    memory.cleared !== run.state_id &&
+    (yield* isPutRight(run, memory))
+  )
+    return putRight
   if (looked._tag === "Found" && looks > 0 && memory.attempt === attempt) {
     yield* brake.seenAgain()
   }
@@ -131,10 +139,23 @@ const putRight = {
   unfinished: 0
 } as const
 
-/** A state that is new, and yet bears an earlier time than one that was seen: it may have waited in the server. */
+/** The history is asked once for each such state; where it does not answer, the next look asks again. */
+const isPutRight = Effect.fnUntraced(function* (run: FlowRun, memory: RunMemory) {
+  const restored = yield* restoreYounger(run)
+  memory.suspect = undefined
+  memory.cleared = run.state_id ?? undefined
+  return restored
+})
+
+/**
+ * A state that is new, and yet bears an earlier time than one that was seen, or than an answer that showed another one: it
+ * may have waited in the server.
+ */
 const isNewAndOlder = (run: FlowRun, memory: RunMemory): boolean => {
   const time = timeOf(run.state?.timestamp) ?? 0
-  const isOlder = time < memory.youngest && !memory.states.includes(run.state_id ?? "")
+  const isOlder =
+    time < Math.max(memory.youngest, memory.newestAt - wholeSecond) &&
+    !memory.states.includes(run.state_id ?? "")
   memory.youngest = Math.max(memory.youngest, time)
   return isOlder
 }

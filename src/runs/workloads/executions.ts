@@ -6,6 +6,7 @@ import type { Deployment, JobExecution } from "../../cpln/schemas.ts"
 import type { ApiError } from "../../http/errors.ts"
 import { Workloads } from "../../cpln/workloads.ts"
 import { mainContainer } from "../../job/manifest/containers.ts"
+import { steadyMillis } from "../steady.ts"
 
 export interface Execution {
   /** Short name of where it ran. */
@@ -52,13 +53,24 @@ export class RecentExecutions extends Context.Service<
   static readonly layer = Layer.effect(
     RecentExecutions,
     Effect.gen(function* () {
-      const lists = yield* Cache.makeWith((place: Listed) => executionsOf(place), {
+      const read = Effect.fnUntraced(function* (place: Listed) {
+        return { all: yield* executionsOf(place), readAt: yield* steadyMillis }
+      })
+      const lists = yield* Cache.makeWith(read, {
         capacity: mostListed,
         timeToLive: (exit) => (Exit.isSuccess(exit) ? servesFor : Duration.zero)
       })
       return RecentExecutions.of({
-        of: (place, commandId) =>
-          Effect.map(Cache.get(lists, new Listed(place)), (all) => all.find(isOf(commandId)))
+        of: Effect.fnUntraced(function* (place, commandId) {
+          const key = new Listed(place)
+          let list = yield* Cache.get(lists, key)
+          // The cache goes by the machine's clock, which may be set back.
+          if ((yield* steadyMillis) - list.readAt > Duration.toMillis(servesFor)) {
+            yield* Cache.invalidate(lists, key)
+            list = yield* Cache.get(lists, key)
+          }
+          return list.all.find(isOf(commandId))
+        })
       })
     })
   )

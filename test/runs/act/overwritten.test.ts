@@ -77,16 +77,31 @@ describe("a claim that waited in the server", () => {
 
   it("was outrun by nothing when only the server renamed the run, or another was accepted beside it", () => {
     const late = state("SCHEDULED", 2, undefined, "Late")
-    expect(outrunBy([...first, late, claimed(3, "theirs"), state("RUNNING", 4)], "ours")).toBe("nothing")
+    expect(outrunBy([...first, late, claimed(3, "theirs"), state("RUNNING", 4)], "ours", 9_000)).toBe(
+      "nothing"
+    )
   })
 
   it("was outrun by an offer when the run was given back, moved or retried", () => {
-    expect(outrunBy([...first, state("SCHEDULED", 2, undefined, "AwaitingRetry")], "ours")).toBe("an offer")
+    expect(outrunBy([...first, state("SCHEDULED", 2, undefined, "AwaitingRetry")], "ours", 9_000)).toBe(
+      "an offer"
+    )
   })
 
   it("was outrun by a newer claim when that was claimed anew", () => {
     const again = [state("SCHEDULED", 2, undefined, "AwaitingRetry"), claimed(3, "theirs")]
-    expect(outrunBy([...first, ...again], "ours")).toBe("a newer claim")
-    expect(outrunBy([...first, ...again], "theirs")).toBe("nothing")
+    expect(outrunBy([...first, ...again], "ours", 9_000)).toBe("a newer claim")
+    expect(outrunBy([...first, ...again], "theirs", 9_000)).toBe("nothing")
+  })
+
+  it("was outrun by an offer where the newer claim was given back again", () => {
+    const there = [state("SCHEDULED", 2, undefined, "AwaitingRetry"), claimed(3, "theirs")]
+    const back = state("SCHEDULED", 4, undefined, "AwaitingRetry")
+    expect(outrunBy([...first, ...there, back], "ours", 9_000)).toBe("an offer")
+  })
+
+  it("was outrun by nothing that is younger than it took: then the clock was set back", () => {
+    const ahead = [claimed(1, "ours"), state("SCHEDULED", 50)]
+    expect(outrunBy(ahead, "ours", 300)).toBe("nothing")
   })
 })

@@ -6,7 +6,7 @@
 import { Clock, Deferred, Duration, Effect, Exit, Fiber, Random } from "effect"
 import type { Command } from "../../../src/cpln/schemas.ts"
 import type { Job } from "./jobs.ts"
-import { answered } from "./prefect-service.ts"
+import { answered } from "./landing.ts"
 import type { World } from "./world.ts"
 
 export interface Stopping {

@@ -34,7 +34,7 @@ export interface Landing {
 
 /** Accepted states of that type by that kind of writer wait in the server, in ms. */
 interface LateRule {
-  readonly by: "agent" | "engine"
+  readonly by: "agent" | "engine" | "person"
   readonly type: string
   readonly after: number
   left: number

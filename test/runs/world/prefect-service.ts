@@ -3,13 +3,14 @@
  *
  * Invariant: ages come from whole seconds, as from a `Date` header; what a call does is done by the model in one step.
  */
-import { Clock, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Clock, Effect, Layer, Option } from "effect"
 import { type ApiError, NotFound, Refused } from "../../../src/http/errors.ts"
 import { everyPage } from "../../../src/prefect/pages.ts"
 import { Prefect } from "../../../src/prefect/prefect.ts"
 import type { Line, Moment } from "./faults.ts"
 import { served } from "./faults.ts"
-import type { PrefectModel, Proposed } from "./prefect-model.ts"
+import { answered } from "./landing.ts"
+import type { PrefectModel } from "./prefect-model.ts"
 import type { World } from "./world.ts"
 
 /** Of one try of the real client, in ms. */
@@ -19,18 +20,6 @@ const timeout = 30_000
 interface Asked extends Moment {
   readonly model: PrefectModel
 }
-
-/** The answer, once what it says has been written: that happens whatever becomes of who waits for it. */
-export const answered = Effect.fnUntraced(function* ({ answer, landing }: Proposed) {
-  if (landing === undefined) return answer
-  const { after, land } = landing
-  const landed = yield* Effect.sleep(Duration.millis(after)).pipe(
-    Effect.andThen(Effect.map(Clock.currentTimeMillis, land)),
-    Effect.forkDetach
-  )
-  yield* Fiber.await(landed)
-  return answer
-})
 
 export const prefectFor = (world: World, line: Line): Layer.Layer<Prefect> => {
   const { faults } = world

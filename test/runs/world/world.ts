@@ -8,10 +8,11 @@ import { Clock, Context, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { type Command, WorkloadRef } from "../../../src/cpln/schemas.ts"
 import { officialTemplate } from "../../../src/job/template.ts"
-import type { Deployment, FlowRun, State } from "../../../src/prefect/schemas.ts"
+import type { Deployment, FlowRun, Orchestration, State } from "../../../src/prefect/schemas.ts"
 import { Chronicle } from "./chronicle.ts"
 import { Faults } from "./faults.ts"
 import { flow, type Script } from "./jobs.ts"
+import { answered } from "./landing.ts"
 import { PlatformModel } from "./platform-model.ts"
 import type { StoredWorkload } from "./platform-objects.ts"
 import { playJobs, type Stopping } from "./playing.ts"
@@ -220,10 +221,18 @@ export class World {
     })
 
   /** Somebody in the user interface, or another program: proposes as people do. */
-  readonly propose = (runId: string, type: string, more: Partial<ProposedState> = {}) =>
-    Effect.map(Clock.currentTimeMillis, (now) =>
-      this.prefect.propose(now, "person", runId, { type, ...more })
-    )
+  readonly propose = (
+    runId: string,
+    type: string,
+    more: Partial<ProposedState> = {}
+  ): Effect.Effect<Orchestration | undefined> =>
+    Effect.gen({ self: this }, function* () {
+      const now = yield* Clock.currentTimeMillis
+      const proposed = this.prefect.proposeLate(now, "person", runId, { type, ...more })
+      // Whoever clicks does not wait for what comes of it.
+      if (proposed?.landing !== undefined) yield* Effect.forkDetach(answered(proposed))
+      return proposed?.answer
+    })
 
   /** A person goes on with a run that is paused or, with a new job, suspended; false when it is neither. */
   readonly resume = (runId: string, suspended: boolean): Effect.Effect<boolean> =>

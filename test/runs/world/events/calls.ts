@@ -175,8 +175,8 @@ export const events = {
 
   /** The next so many states of that type are accepted as ever, and written so many ms later. */
   "lands late": kind<{
-    readonly by: "agent" | "engine"
-    readonly type: "PENDING" | "SCHEDULED" | "RUNNING" | "COMPLETED"
+    readonly by: "agent" | "engine" | "person"
+    readonly type: "PENDING" | "SCHEDULED" | "RUNNING" | "PAUSED" | "COMPLETED" | "CANCELLING"
     readonly after: number
     readonly times: number
   }>({
@@ -187,7 +187,9 @@ export const events = {
           { by: "agent" as const, type: "PENDING" as const },
           { by: "agent" as const, type: "SCHEDULED" as const },
           { by: "engine" as const, type: "RUNNING" as const },
-          { by: "engine" as const, type: "COMPLETED" as const }
+          { by: "engine" as const, type: "PAUSED" as const },
+          { by: "engine" as const, type: "COMPLETED" as const },
+          { by: "person" as const, type: "CANCELLING" as const }
         ),
         after: oneOf(3_000, 12_000, 25_000),
         times: between(1, 3)
