@@ -7,6 +7,7 @@
  *                       --mutants        every mutant of the program has to be caught
  *                       --workers W      processes at once; 2 unless given, 1 on a machine with one core
  *                       --record FILE    what came of it, for docs/promises.md (bun test/simulation/write-page.ts)
+ *                       --again FILE     the bad worlds of such a record, once the audit is mended that was wrong of them
  *   npm run simulate -- --plan FILE      one world as it is written there
  *   npm run simulate -- --world NAME     one of the worlds that docs/promises.md names
  *                       --mutant NAME    with one mutant of the program; also with --seed
@@ -16,17 +17,18 @@
  * code is 1 on any violation, on a mutant that was not caught, and, with 500 seeds or more, on a kind of trouble that never
  * happened.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { options } from "../../scripts/local/script.ts"
 import { askAll, askOne } from "./crew.ts"
 import { huntMutants } from "./hunt.ts"
+import { judgeAgain, record } from "./long-run.ts"
 import { mutants } from "./mutants.ts"
 import type { Plan } from "./plan.ts"
 import { regressions } from "./regressions.ts"
 import { special } from "./special.ts"
 import { replayFile } from "./replay.ts"
-import { type LongRun, missing, table, type Tally, tally } from "./tally.ts"
+import { missing, table, type Tally, tally } from "./tally.ts"
 import { writeTold } from "./told.ts"
 import type { Task } from "./worker.ts"
 
@@ -47,7 +49,7 @@ const refuse = (error: unknown): never => {
 
 const read = () =>
   options(
-    ["seeds", "seed", "replicas", "plan", "world", "mutant", "workers", "replay", "record"],
+    ["seeds", "seed", "replicas", "plan", "world", "mutant", "workers", "replay", "record", "again"],
     ["mutants", "help"]
   )
 const given = ((): ReturnType<typeof read> => {
@@ -133,6 +135,7 @@ const manySeeds = async (): Promise<{ readonly counts: Tally; readonly bad: Read
 
 const run = async (): Promise<number> => {
   if (given.replay !== undefined) return replayFile(given.replay, print)
+  if (given.again !== undefined) return judgeAgain(given.again, workers, print)
   if (given.plan !== undefined) return onePlan(JSON.parse(readFileSync(given.plan, "utf8")) as Plan)
   if (given.world !== undefined) return onePlan(worldNamed(given.world))
   const { bad, counts } = await manySeeds()
@@ -143,9 +146,8 @@ const run = async (): Promise<number> => {
   const hunted = given.mutants === true ? await huntMutants(workers, print) : { caught: 0, escaped: 0 }
   const seconds = Math.round((performance.now() - begun) / 1000)
   if (given.record !== undefined) {
-    const { seeds: worlds, fired, runs, violations } = counts
-    const found: LongRun = { first, worlds, runs, violations, seconds, fired: Object.fromEntries(fired) }
-    writeFileSync(given.record, `${JSON.stringify(found, undefined, 2)}\n`)
+    const broken = bad.map(({ seed }) => seed)
+    record(given.record, first, seconds, counts, broken)
   }
   // For whoever counts suites: each seed and each mutant is one test.
   const failed = counts.bad + never.length + hunted.escaped

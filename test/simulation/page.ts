@@ -4,12 +4,12 @@
  * Invariant: nothing is said of a promise that is not in the code: a test compares the page with this, and looks for every
  * test that is named.
  */
-import { readFileSync } from "node:fs"
 import { checks } from "./audit.ts"
 import { caughtBy } from "./caught.ts"
 import { type Mutant, mutants } from "./mutants.ts"
 import { regressions } from "./regressions.ts"
-import { type LongRun, troubles } from "./tally.ts"
+import { readLongRun } from "./long-run.ts"
+import { troubles } from "./tally.ts"
 
 interface Named {
   readonly file: string
@@ -150,17 +150,17 @@ const section = ({ id, tests, text }: Promised): ReadonlyArray<string> => {
   ]
 }
 
-const longRun = JSON.parse(readFileSync(new URL("long-run.json", import.meta.url), "utf8")) as LongRun
+const longRun = readLongRun(new URL("long-run.json", import.meta.url))
 
 /** English digits, whatever the machine speaks. */
 const count = new Intl.NumberFormat("en")
 
 const trouble = (): ReadonlyArray<string> => {
-  const { fired, first, runs, seconds, violations, worlds } = longRun
+  const { again = 0, fired, first, runs, seconds, violations, worlds } = longRun
   return [
     "## The trouble",
     "",
-    `The last long run: ${count.format(worlds)} worlds from seed ${first} on, ${count.format(runs)} run-lives, ${violations} violations, in ${Math.round(seconds / 60)} minutes on two cores. This is what happened in it, counted where it hit something. A run of 500 worlds or more fails where one of these never did.`,
+    `The last long run: ${count.format(worlds)} worlds from seed ${first} on, ${count.format(runs)} run-lives, ${violations} violations, in ${Math.round(seconds / 60)} minutes on two cores.${again === 0 ? "" : ` ${again} of the worlds were judged again by a mended audit, with the same program and models.`} This is what happened in it, counted where it hit something. A run of 500 worlds or more fails where one of these never did.`,
     "",
     "| | times |",
     "|---|--:|",

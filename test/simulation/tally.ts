@@ -16,15 +16,6 @@ export interface Tally {
   readonly add: (result: Result) => void
 }
 
-/** What came of a run that was long enough to be told of. */
-export interface LongRun extends Pick<Tally, "runs" | "violations"> {
-  /** The first seed. */
-  readonly first: number
-  readonly worlds: number
-  readonly seconds: number
-  readonly fired: Readonly<Record<string, number>>
-}
-
 export const tally = (): Tally => {
   const counts: Tally = {
     seeds: 0,
