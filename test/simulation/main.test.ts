@@ -42,6 +42,6 @@ describe("npm run simulate -- --world NAME", () => {
     })
     const { status, text } = simulate("--world", "nowhere")
     expect(status).toBe(1)
-    expect(text).toContain("there is no world nowhere, but away, cancelledDoubles, cancels")
+    expect(text).toContain("there is no world nowhere, but away, cancelledDoubles, cancelledEarly, cancels")
   })
 })

@@ -209,8 +209,8 @@ const serve = Effect.fnUntraced(function* ({ queues, settings }: AgentOptions) {
     name: "the lost answer of a claim is a lost claim",
     promise: "I1",
     file: "src/runs/launch/claim.ts",
-    from: "if (state?.state_details?.transition_id === transitionId) return accepted(state, transitionId)",
-    to: 'if (state?.state_details?.transition_id === transitionId) return yield* new ClaimLost({ reason: "" })'
+    from: "return accepted(state, transitionId, yield* since(begun))",
+    to: 'return yield* new ClaimLost({ reason: "" })'
   },
   {
     name: "strays live on",
