@@ -218,10 +218,13 @@ const lateStatesTakeNothing: Check = {
       // The wish for an end is granted when the run has ended already, and no server lets the agent take it back.
       const isToEnd = isEnd(state) || isCancelling(state)
       if (!isLate || isToEnd || !(isEnd(before) || isCancelling(before))) return []
+      // Of several that waited, the one that was asked for last comes back as well.
+      const [last = before] = run.states.slice(0, index).sort((a, b) => b.asked - a.asked)
       // That it is CANCELLED is to be found out anew.
       const isCancel = before.type === "CANCELLED" || isCancelling(before)
       const isBack = ({ by, name, type }: StateSeen) =>
         type === before.type ||
+        (type === last.type && isEnd(last)) ||
         (isCancel && (type === "CANCELLED" || isCancelling({ name, type }))) ||
         !byAgent(by)
       const back = run.states.slice(index + 1).find(isBack)?.at ?? evidence.endedAt
