@@ -285,7 +285,7 @@ const claimsAreKept: Check = {
     spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
       if (claimOf(state) === undefined || state.type !== "PENDING") return []
       // Of several with one name any may have claimed it: the first to end is taken for it.
-      const claimants = evidence.processes.filter((process) => isAliveAs(process, state.by, from))
+      const claimants = evidence.processes.filter((process) => isAliveAs(process, state.by, state.asked))
       const ends = claimants.length === 0 ? from : Math.min(...claimants.map((process) => process.to))
       // Of two claims that the server accepted at once, the job of either is the job of both.
       const round = roundUpTo(run.states, state)
