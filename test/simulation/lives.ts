@@ -21,6 +21,17 @@ export const slownessAt = ({ begin, plan }: Evidence, at: number): number =>
     )
     .reduce((all, each) => all + each, Math.max(0, plan.latency.most - 1_000))
 
+/** How long a stopped job may live, in s. Of slow stops that overlap, the end of the later one brings the earlier one back. */
+export const graceOf = ({ plan: { events, stopping } }: Evidence): number => {
+  const slow = events.flatMap(({ at, event }) =>
+    event.what === "slow stops" ? [{ from: at, to: at + event.seconds, grace: event.grace }] : []
+  )
+  const stays = slow.filter((each) =>
+    slow.some((later) => later.from > each.from && later.from <= each.to && later.to >= each.to)
+  )
+  return Math.max(stopping.grace, ...stays.map(({ grace }) => grace))
+}
+
 /** Since when whoever sent that had stood still, when it went on only `within` ms ago: what it read is that old. */
 export const frozenSince = (
   { processes }: Evidence,

@@ -13,7 +13,7 @@ import {
   spansOf,
   type StateSeen
 } from "./evidence.ts"
-import { decisive, frozenSince, ofRuns, seconds } from "./lives.ts"
+import { decisive, frozenSince, graceOf, ofRuns, seconds } from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 /** Both have a replica. */
@@ -29,7 +29,7 @@ const oneJobAtOnce: Check = {
     "the settle time, two watch cycles, and the platform's grace after a stop; from when both have a replica, because nobody can stop one that has none",
   find: ofRuns((run, evidence) => {
     const { settle, watchInterval } = evidence.plan.settings
-    const bound = 1000 * (settle + 2 * watchInterval + evidence.plan.stopping.grace + 15)
+    const bound = 1000 * (settle + 2 * watchInterval + graceOf(evidence) + 15)
     return run.jobs.flatMap((job, index) =>
       run.jobs.slice(index + 1).flatMap((other) => {
         const { from, to } = together(job, other)
@@ -49,7 +49,7 @@ const noGhosts: Check = {
     "the linger of a main container, two syncs to notice, 30 s between the two reads that prove a deletion, 30 s until a stop is asked for again, and the platform's grace",
   find: ofRuns((run, evidence) => {
     const { interval, mainLinger } = evidence.plan.settings
-    const bound = 1000 * (mainLinger + 2 * interval + 30 + 30 + evidence.plan.stopping.grace + 15)
+    const bound = 1000 * (mainLinger + 2 * interval + 30 + 30 + graceOf(evidence) + 15)
     const ends = spansOf(run, evidence.endedAt)
       .filter(({ state }) => isEnd(state))
       .map(({ from, next }) => ({ from, to: next === undefined ? evidence.endedAt : next.at }))

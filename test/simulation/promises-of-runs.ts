@@ -17,7 +17,17 @@ import {
   type StateSeen,
   waitsInProcess
 } from "./evidence.ts"
-import { claimOf, decisive, frozenSince, ofRuns, roundUpTo, seconds, slownessAt, successor } from "./lives.ts"
+import {
+  claimOf,
+  decisive,
+  frozenSince,
+  graceOf,
+  ofRuns,
+  roundUpTo,
+  seconds,
+  slownessAt,
+  successor
+} from "./lives.ts"
 import type { Check } from "./promise.ts"
 
 const isWaiting = (state: StateSeen): boolean =>
@@ -132,7 +142,7 @@ const cancellingConverges: Check = {
       wasTouched(run, evidence)
     const braked = run.jobs.some((job) => Number.isFinite(job.deletedAt)) ? 2 * brake : 0
     const absent = Math.max(launchDeadline + 45, 6 * interval)
-    const present = cancelGrace + evidence.plan.stopping.grace + 30
+    const present = cancelGrace + graceOf(evidence) + 30
     const proven = wasClaimed ? Math.max(absent, present) : 45
     const bound = 1000 * (proven + 2 * interval + 30 + braked)
     return spansOf(run, evidence.endedAt).flatMap(({ from, state, to }) => {
