@@ -91,6 +91,8 @@ export interface Evidence {
   readonly blindAt: ReadonlyArray<number>
   /** When an answer to one left out what was there, or was of the past. */
   readonly partialAt: ReadonlyArray<number>
+  /** Reads of one run whose answers came late, by whom: of three of them the last may be 5 s old and is used. */
+  readonly slowReads: ReadonlyArray<Span & { readonly by: string }>
   /** When something kept the agents from seeing or doing things: faults, outages, nobody there. Disjoint, in order. */
   readonly trouble: ReadonlyArray<Span>
   readonly begin: number

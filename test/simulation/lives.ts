@@ -73,7 +73,7 @@ export const successor = (run: RunLife, at: number): JobLife | undefined => {
   return seen.find((job) => job.stops.length === 0) ?? seen[0]
 }
 
-const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {
+export const newestJobs = (run: RunLife, at: number): ReadonlyArray<JobLife> => {
   const made = run.jobs.filter((job) => job.at <= at)
   const attemptOf = (job: JobLife) => String(job.tags["prefect.io/attempt"] ?? "")
   const newest = made.map(attemptOf).reduce((a, b) => (b > a ? b : a), "")

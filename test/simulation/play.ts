@@ -154,6 +154,11 @@ const playing = Effect.fnUntraced(function* (plan: Plan) {
     partialAt: watching.hits.flatMap(({ at, call, fault }) =>
       call.name === "find" && (fault.kind === "lost page" || fault.kind === "stale") ? [at] : []
     ),
+    slowReads: watching.hits.flatMap(({ at, call, fault }) =>
+      call.name === "readRun" && fault.kind === "slow"
+        ? [{ by: call.by, from: at, to: at + fault.before + fault.after + plan.latency.most }]
+        : []
+    ),
     blindAt: watching.hits.flatMap(({ at, call }) => (call.name === "find" ? [at] : [])),
     trouble: troubleOf(begin, plan.events, watching.hits),
     begin,

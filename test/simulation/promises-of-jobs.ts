@@ -195,11 +195,12 @@ const doubtIsSettled: Check = {
 const claimableWithoutJob: Check = {
   promise: "I2",
   name: "a run that waits for its own retry is made claimable only when its job is over",
-  bound: "at the moment of the write",
+  bound: "at the moment of the write; side containers are no engine, and are stopped then",
   find: ofRuns((run) =>
     run.madeClaimable.flatMap((at) => {
       const live = run.jobs.find(
-        (job) => job.ran <= at && job.over > at && !job.stops.some((stop) => stop.at <= at)
+        (job) =>
+          job.ran <= at && Math.min(job.mainOver, job.over) > at && !job.stops.some((stop) => stop.at <= at)
       )
       return live === undefined ? [] : [{ at, what: `made claimable while ${live.id} lived` }]
     })

@@ -22,6 +22,7 @@ import {
   decisive,
   frozenSince,
   graceOf,
+  newestJobs,
   ofRuns,
   roundUpTo,
   seconds,
@@ -160,6 +161,10 @@ const cancellingConverges: Check = {
 /** What happens in this time before a write cannot have been seen, in ms: a read and the write take so long. */
 const unseenFor = (at: number, evidence: Evidence): number => 2_000 + slownessAt(evidence, at)
 
+/** Whether a write rests on a read that was asked for before `then`, and whose answer was waited for. */
+const restsOnSlowRead = ({ slowReads }: Evidence, { at, by }: StateSeen, then: number): boolean =>
+  slowReads.some((read) => read.by === by && read.from <= then && then <= at && at - read.to <= 1_000)
+
 /** How soon an end that was overwritten unseen is there again, in ms. */
 const givenBackWithin = 10_000
 
@@ -200,7 +205,7 @@ const endsStay: Check = {
     run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
       if (!byAgent(state.by) || before === undefined || !isEnd(before)) return []
-      if (undidAfterFreeze(run, index, evidence)) return []
+      if (undidAfterFreeze(run, index, evidence) || restsOnSlowRead(evidence, state, before.at)) return []
       const unseen = unseenFor(state.at, evidence)
       // It waited in the server while the run came to its end: that is asked below.
       if (state.at - state.asked > unseen && state.asked - before.at <= unseen) return []
@@ -265,8 +270,9 @@ const nothingIsForced: Check = {
 const endsAreWrittenOnce: Check = {
   promise: "I6",
   name: "replicas write an end once",
-  bound: "never the same end twice in a row: both carry the same id, and the server refuses the second",
-  find: ofRuns((run) =>
+  bound:
+    "never the same end twice in a row: both carry the same id, and the server refuses the second. Not where the read before it took seconds, and the ends say different things of the job",
+  find: ofRuns((run, evidence) =>
     run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
       const twice =
@@ -275,7 +281,8 @@ const endsAreWrittenOnce: Check = {
         isEnd(before) &&
         before.type === state.type &&
         byAgent(before.by) &&
-        byAgent(state.by)
+        byAgent(state.by) &&
+        !restsOnSlowRead(evidence, state, before.at)
       return twice ? [{ at: state.at, what: `${state.name} by ${before.by}, and again by ${state.by}` }] : []
     })
   )
@@ -360,7 +367,7 @@ const endsAreTrue: Check = {
   promise: "I7",
   name: "an end that an agent writes agrees with the job",
   bound:
-    "at the moment of the write, by the job of the newest attempt; where that vanished, by one beside it that nobody stopped",
+    "at the moment of the write, by the job of the newest attempt; where that vanished or never began, by one beside it",
   find: ofRuns((run) =>
     run.states.flatMap((state, index) => {
       const before = run.states[index - 1]
@@ -378,7 +385,10 @@ const endsAreTrue: Check = {
       if (job.ran <= state.at && job.mainOver > state.at && !stopped) return wrong(`${job.id} runs`)
       // One that is shown no more may be remembered as it was.
       const left = successor(run, state.at) ?? job
-      const completed = [job, left].some(
+      // One that never began did no work, and one beside it may have done all of it.
+      const worker =
+        job.ran > state.at ? newestJobs(run, state.at).find((each) => each.ran <= state.at) : undefined
+      const completed = [job, left, worker ?? job].some(
         (each) =>
           (each.stage === "completed" && !each.vanished) || (each.mainExit === 0 && each.mainOver <= state.at)
       )
