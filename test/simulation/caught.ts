@@ -22,7 +22,7 @@ export const caughtBy: Readonly<Record<string, number | World>> = {
   "derived transition ids of claims": "raced",
   "no read before an end is written": "endedByOthers",
   "ends with fresh ids": "cancels",
-  "no confirmation before a stop": "claimedAnew",
+  "no confirmation before a stop": "oldEnds",
   "the PID over a newer claim": "outrun",
   "adoptable jobs are ignored": "handedBack",
   "no wait for the job of an earlier claim": "moved",

@@ -162,19 +162,31 @@ export const claimWorlds = {
   offered: world(
     1_000_028,
     inTurn(3, 100, 5).map((run) => ({ ...run, due: run.due + 9 })),
-    Array.from({ length: 3 }, (_, n) => ({
-      at: 100 * n + 9.99,
-      event: {
-        what: "paused at a call" as const,
-        service: "Prefect" as const,
-        call: "scheduledRuns",
-        nth: 1,
-        when: "after" as const,
-        slot: n % 2,
-        within: 5,
-        seconds: 60
+    Array.from({ length: 3 }, (_, n) => [
+      {
+        at: 100 * n + 9.99,
+        event: {
+          what: "paused at a call" as const,
+          service: "Prefect" as const,
+          call: "scheduledRuns",
+          nth: 1,
+          when: "after" as const,
+          slot: n % 2,
+          within: 5,
+          seconds: 60
+        }
+      },
+      // An end that is lost is given back no sooner than the history answers.
+      {
+        at: 100 * n + 60,
+        event: {
+          what: "fault" as const,
+          call: "history" as const,
+          fault: { kind: "slow", before: 12_000, after: 0 } as const,
+          times: 3
+        }
       }
-    }))
+    ]).flat()
   ),
   // More is due at once than the limit allows.
   limited: world(1_000_026, runs(8, 30), [], {

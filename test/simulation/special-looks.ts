@@ -47,6 +47,26 @@ export const lookWorlds = {
     ],
     { settings: { ...settings, settle: 20 } }
   ),
+  // Lists of a while ago show the ends of runs that were started again since, and whose new jobs are about to begin.
+  oldEnds: world(
+    1_000_039,
+    runs(6, 60).map((run) => ({ ...run, due: 1, flow: { ...run.flow, startUp: 40 } })),
+    [
+      ...Array.from({ length: 6 }, (_, n) => {
+        const run = `r${n + 1}`
+        return [
+          { at: 60 + n, event: { what: "job vanishes" as const, run, listed: false } },
+          { at: 60 + n, event: { what: "crash by hand" as const, run } },
+          { at: 72 + n, event: { what: "retry" as const, run } }
+        ]
+      }).flat(),
+      {
+        at: 80,
+        event: { what: "stale read" as const, call: "findRuns" as const, by: 20_000, times: 40 }
+      }
+    ],
+    { settings: { ...settings, mainLinger: 5 } }
+  ),
   // Runs are claimed anew while the agents look at lists in which they are of an older claim.
   claimedAnew: world(
     1_000_021,
