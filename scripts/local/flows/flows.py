@@ -25,6 +25,8 @@ def fails(reason: str = "the input file is empty"):
 def vanishes(seconds: float = 1.0):
     """Kills the process that would report for it, then itself: nobody is left to tell the server anything."""
     get_run_logger().info("about to vanish")
+    # The logger writes to the other output: what follows at once may be read before it.
+    time.sleep(seconds)
     print("last words of the flow process", flush=True)
     time.sleep(seconds)
     os.kill(os.getppid(), signal.SIGKILL)

@@ -27,7 +27,7 @@ const stampTakes = 1_000
  */
 export const endBefore = (states: ReadonlyArray<PastState>, transitionId: string): Ending | undefined => {
   const inOrder = [...states].sort((a, b) => (timeOf(a.timestamp) ?? 0) - (timeOf(b.timestamp) ?? 0))
-  const scheduled = inOrder.findLastIndex((state) => isOffer(state))
+  const scheduled = inOrder.findLastIndex(isOffer)
   const since = inOrder.slice(scheduled + 1)
   return since.some((state) => state.state_details?.transition_id === transitionId)
     ? since.findLast(isEnd)
@@ -95,7 +95,7 @@ export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
       "warning",
       "Job",
       { runId: run.id },
-      `${run.state_name ?? run.state_type} came too late: the run ${youngest.type === "CANCELLING" ? "was being cancelled" : `had ended ${youngest.type}`} by then, which is written back.`
+      `${run.state_name ?? run.state_type} came too late: the run ${isCancel(youngest) ? "was cancelled by then, which is asked for again" : `had ended ${youngest.type} by then, which is written back`}.`
     )
     return true
   }
@@ -103,12 +103,13 @@ export const restoreYounger = Effect.fn("runs.restoreYounger")(function* (
   return (yield* freshRun(run.id)).value.state_id !== run.state_id
 })
 
+const isCancel = ({ type }: Ending): boolean => type === "CANCELLED" || type === "CANCELLING"
+
 /** CANCELLED only says that no job is left, which is to be found out: the cancel is asked for again. */
 const writeAgain = (judged: Judged, end: Ending): Effect.Effect<Written, ApiError, Prefect> => {
-  const isCancel = end.type === "CANCELLED" || end.type === "CANCELLING"
   const proposal: Proposal = {
-    type: isCancel ? "CANCELLING" : end.type,
-    ...(end.name && !isCancel ? { name: end.name } : {}),
+    type: isCancel(end) ? "CANCELLING" : end.type,
+    ...(end.name && !isCancel(end) ? { name: end.name } : {}),
     ...(end.message ? { message: end.message } : {}),
     ...(end.data === undefined || end.data === null ? {} : { data: end.data }),
     // Of the state that came too late: whoever finds it writes the same.

@@ -35,11 +35,6 @@ const at = (text: string) => Date.parse(text)
 /** The services' clocks are one clock here, but a state is stamped before it is stored. In ms. */
 const blur = 1_000
 
-/** What the platform corrected from failed to completed was over that long before, in ms. */
-const correctedAfter = 2_000
-const overAt = ({ lastModified, lifecycleStage }: Command): number =>
-  at(lastModified) - (lifecycleStage === "completed" ? correctedAfter : 0)
-
 const isEnd = ({ name, type }: State) => ends.includes(type) && name !== "Cancelling"
 const isCancel = ({ name, type }: State) => type === "CANCELLING" || name === "Cancelling"
 const byAgent = ({ message, state_details: { transition_id: id } }: State) =>
@@ -130,6 +125,8 @@ export const audit = (record: Recorded, terms: Terms): ReadonlyArray<Violation> 
 
   const last = since.find(isEnd)
   if (last?.type === "CANCELLED" && byAgent(last)) {
+    // A command that is corrected is modified after its job was over.
+    const overAt = ({ id, lastModified }: Command) => at(executions.get(id)?.completionTime ?? lastModified)
     const later = sorted.filter((each) => overAt(each) > at(last.timestamp) + blur)
     must(
       later.length === 0,
