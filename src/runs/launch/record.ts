@@ -72,7 +72,8 @@ const standingNow = Effect.fnUntraced(function* (
   // RUNNING and end states carry the engine's own ids: whose claim was the last, only the history tells.
   const history = yield* readHistory(runId)
   const newest = newestRound(history)
-  const isOfNewest = newest.some((claim) => claim.transitionId === inState) || isOutrun(history, inState)
+  const landedOnNewest = history.isClaimed && isOutrun(history, inState)
+  const isOfNewest = landedOnNewest || newest.some((claim) => claim.transitionId === inState)
   if (run.state_type === "PENDING" && !isOfNewest) return "taken"
   if (!newest.some((claim) => claim.transitionId === transitionId || claim.adopts === commandId))
     return "taken"

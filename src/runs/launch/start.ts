@@ -199,21 +199,25 @@ const prove = Effect.fnUntraced(function* (
   provenAt: Moment
 ): Effect.fn.Return<Moment | undefined, NoLongerOurs | ApiError, Prefect> {
   if (proofHolds - (yield* since(provenAt)) >= leastLeft) return provenAt
-  const read = yield* Effect.result(freshRun(launch.runId))
+  const read = yield* Effect.result(
+    Effect.gen(function* () {
+      const { askedAt, value: run } = yield* freshRun(launch.runId)
+      return { askedAt, run, held: yield* isHeld(run, launch.claim.transitionId) }
+    })
+  )
   if (read._tag === "Failure") return isTransient(read.failure) ? undefined : yield* read.failure
-  const { askedAt, value: run } = read.success
-  const ours = run.state_type === "PENDING" && (yield* isHeld(run, launch.claim.transitionId))
-  return ours ? askedAt : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
+  const { askedAt, held, run } = read.success
+  return held ? askedAt : yield* new NoLongerOurs({ stateType: run.state_type ?? "unknown" })
 })
 
-/** An older claim may have waited in the server and landed on ours, which counts all the same. */
+/** An older claim may have waited in the server and landed on ours, which counts all the same, unless more came since. */
 const isHeld = Effect.fnUntraced(function* (run: FlowRun, transitionId: string) {
+  if (run.state_type !== "PENDING") return false
   const inState = run.state?.state_details?.transition_id
   if (inState === transitionId) return true
   const history = yield* readHistory(run.id)
-  return (
-    isOutrun(history, inState) && newestRound(history).some((claim) => claim.transitionId === transitionId)
-  )
+  const isNewest = newestRound(history).some((claim) => claim.transitionId === transitionId)
+  return isNewest && history.isClaimed && isOutrun(history, inState)
 })
 
 /** "unknown": the search was not answered. */

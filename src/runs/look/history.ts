@@ -39,6 +39,8 @@ export interface History {
   readonly stateId: string | undefined
   /** Whether that one is an end, or the wish for one. */
   readonly isToEnd: boolean
+  /** Whether it is a claim: nothing but the server's renaming came after that. */
+  readonly isClaimed: boolean
 }
 
 export const noHistory: History = {
@@ -46,7 +48,8 @@ export const noHistory: History = {
   handedBack: new Set(),
   lost: 0,
   stateId: undefined,
-  isToEnd: false
+  isToEnd: false,
+  isClaimed: false
 }
 
 const ends = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"] as const
@@ -76,7 +79,8 @@ export const historyOf = (states: ReadonlyArray<State>): History => {
     handedBack: new Set(handBacks.map((each) => each.transitionId)),
     lost: handBacks.filter((each) => each.reason === "lost").length,
     stateId: states.at(-1)?.id ?? undefined,
-    isToEnd: isEnding(states.at(-1))
+    isToEnd: isEnding(states.at(-1)),
+    isClaimed: parseClaimMessage(states.findLast((state) => !isRenaming(state))?.message ?? "") !== undefined
   }
 }
 

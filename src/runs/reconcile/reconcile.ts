@@ -5,7 +5,7 @@
  * Invariant: at most one reconcile per run is under way in this process, and none while the run is being launched here.
  */
 import { Effect } from "effect"
-import type { ApiError } from "../../http/errors.ts"
+import { type ApiError, isTransient } from "../../http/errors.ts"
 import type { Seen } from "../../http/seen.ts"
 import { infrastructurePid, parseInfrastructurePid } from "../../job/infrastructure-pid.ts"
 import { type About, type Area, say } from "../../observe/say.ts"
@@ -81,7 +81,8 @@ const reconcileEntered = Effect.fnUntraced(function* (
   memory.quiet = undefined
   if (isNewAndOlder(run, memory)) memory.suspect = run.state_id ?? undefined
   yield* noteState(seen, memory)
-  if (memory.suspect === run.state_id && (yield* isPutRight(run, memory))) return putRight
+  const isSuspect = memory.suspect !== undefined && memory.suspect === run.state_id
+  if (isSuspect && (yield* isPutRight(run, memory))) return putRight
   const { attempt } = memory
   const { looks } = attempt.notFound
   const looked = yield* look(seen, memory, bulk, { flow: memory.flowName, runId: run.id })
@@ -139,9 +140,17 @@ const putRight = {
   unfinished: 0
 } as const
 
-/** The history is asked once for each such state; where it does not answer, the next look asks again. */
+/**
+ * The history is asked once for each such state; where it does not answer, the next look asks again. What is refused for
+ * good keeps no run from being judged.
+ */
 const isPutRight = Effect.fnUntraced(function* (run: FlowRun, memory: RunMemory) {
-  const restored = yield* restoreYounger(run)
+  const restored = yield* restoreYounger(run).pipe(
+    Effect.catchIf(
+      (error) => !isTransient(error),
+      () => Effect.succeed(false)
+    )
+  )
   memory.suspect = undefined
   memory.cleared = run.state_id ?? undefined
   return restored
@@ -153,7 +162,10 @@ const isPutRight = Effect.fnUntraced(function* (run: FlowRun, memory: RunMemory)
  */
 const isNewAndOlder = (run: FlowRun, memory: RunMemory): boolean => {
   const time = timeOf(run.state?.timestamp) ?? 0
+  // What is to end is left as it is.
   const isOlder =
+    !isOver(run) &&
+    !isCancelling(run) &&
     time < Math.max(memory.youngest, memory.newestAt - wholeSecond) &&
     !memory.states.includes(run.state_id ?? "")
   memory.youngest = Math.max(memory.youngest, time)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { claimMessage, handBackMessage } from "../../../src/job/claim-message.ts"
-import { historyOf, rivalsOf } from "../../../src/runs/look/history.ts"
+import { historyOf, isOutrun, rivalsOf } from "../../../src/runs/look/history.ts"
 
 const claim = (transitionId: string) => ({
   type: "PENDING",
@@ -32,5 +32,24 @@ describe("rivals of a claim", () => {
 
   it("are none for a claim that the history does not hold", () => {
     expect(rivals([other("SCHEDULED"), claim("first")], "unknown")).toEqual([])
+  })
+})
+
+describe("a history", () => {
+  const late = { ...other("SCHEDULED"), name: "Late" }
+
+  it("is claimed while nothing but the server's renaming came after a claim", () => {
+    expect(historyOf([other("SCHEDULED"), claim("ours"), late]).isClaimed).toBe(true)
+    for (const then of ["CANCELLING", "SCHEDULED", "CRASHED", "RUNNING"]) {
+      expect(historyOf([other("SCHEDULED"), claim("ours"), other(then)]).isClaimed, then).toBe(false)
+    }
+  })
+
+  it("knows a claim of one round whatever the server called the run between them, and an older one that was outrun", () => {
+    const renamed = [other("SCHEDULED"), claim("first"), late, claim("second")]
+    expect(rivals(renamed, "second")).toEqual(["first"])
+    expect(isOutrun(historyOf(renamed), "first")).toBe(false)
+    const again = [other("SCHEDULED"), claim("first"), other("SCHEDULED"), claim("second")]
+    expect(isOutrun(historyOf(again), "first")).toBe(true)
   })
 })
