@@ -8,10 +8,12 @@ import type { Check, Violation } from "./promise.ts"
 import { promisesOfAgents } from "./promises-of-agents.ts"
 import { promisesOfClaims } from "./promises-of-claims.ts"
 import { promisesOfJobs } from "./promises-of-jobs.ts"
+import { promisesOfEnds } from "./promises-of-ends.ts"
 import { promisesOfRuns } from "./promises-of-runs.ts"
 
 export const checks: ReadonlyArray<Check> = [
   ...promisesOfRuns,
+  ...promisesOfEnds,
   ...promisesOfClaims,
   ...promisesOfJobs,
   ...promisesOfAgents
